@@ -1,0 +1,473 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"gorm.io/gorm"
+
+	"callplane/app/kernel/bus"
+)
+
+// Journal is where presence is written: the event stream and the live store. Neither blocks.
+type Journal interface {
+	Publish(events ...bus.Event)
+	Put(key string, value []byte)
+}
+
+// Phones knows the phones that agents sign in on.
+type Phones interface {
+	// PhoneUnit is the unit path of a phone, or false when there is no such phone.
+	PhoneUnit(name string) (unitPath string, ok bool)
+	// PhoneUp reports whether the phone is registered now.
+	PhoneUp(name string) bool
+}
+
+// Service keeps the presence of all agents. Its methods may be called from anywhere; each answers from memory.
+type Service struct {
+	log     *slog.Logger
+	db      *gorm.DB // nil in tests that need no profiles
+	journal Journal
+	phones  Phones
+
+	mu      sync.Mutex
+	agents  map[ID]*Presence
+	byPhone map[string]ID
+	watch   []func(was, now Presence)
+	timers  map[ID]*time.Timer // end of wrap-up
+}
+
+// NewService makes a service without agents; Load brings back those that were signed in.
+func NewService(log *slog.Logger, db *gorm.DB, journal Journal, phones Phones) *Service {
+	return &Service{
+		log: log.With("module", "agent"), db: db, journal: journal, phones: phones,
+		agents: map[ID]*Presence{}, byPhone: map[string]ID{}, timers: map[ID]*time.Timer{},
+	}
+}
+
+// Watch has f called after every change, in order. f is called with the service locked: it must neither block nor call the
+// service. Register before calls run.
+func (s *Service) Watch(f func(was, now Presence)) { s.watch = append(s.watch, f) }
+
+// Load restores what was signed in when the process ended: value by agent id, as it was given to Journal.Put. An agent
+// whose wrap-up ended meanwhile is ready, or wherever they wanted to go.
+func (s *Service) Load(saved map[string][]byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for key, value := range saved {
+		var p Presence
+		if err := json.Unmarshal(value, &p); err != nil || p.Agent == "" {
+			s.log.Error("presence cannot be read", "agent_id", key, "error", err)
+			continue
+		}
+		s.agents[p.Agent] = &p
+		if p.State.Staffed() && p.Phone != "" {
+			s.byPhone[p.Phone] = p.Agent
+			p.PhoneUp = s.phones.PhoneUp(p.Phone)
+		}
+		if p.State == WrapUp && !p.WrapUntil.IsZero() {
+			s.armWrap(p.Agent, time.Until(p.WrapUntil))
+		}
+	}
+}
+
+// Restore ends the busy state of agents whose call is no longer there. live is the set of calls that are.
+func (s *Service) Restore(live map[string]bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.agents {
+		if p.State.Busy() && !live[p.Call] {
+			s.move(p, NotReady, ReasonRestored, time.Now())
+		}
+	}
+}
+
+// Profile is what signing in needs to know of a user.
+type Profile struct {
+	Agent                       ID
+	Login, Name, Unit, UnitPath string
+	Phone                       string // usual phone, for a sign-in that names none
+	AutoAnswer                  bool
+	Skills                      map[string]int
+}
+
+// SignIn binds the agent to a phone; the agent is then not ready. Signed in already, the agent moves to the new phone.
+// Errors: ErrNoPhone, ErrPhoneTaken, ErrBusy during a call.
+func (s *Service) SignIn(p Profile, phone string) (Presence, error) {
+	if phone == "" {
+		phone = p.Phone
+	}
+	path, ok := s.phones.PhoneUnit(phone)
+	if !ok || !sameTenant(path, p.UnitPath) {
+		return Presence{}, ErrNoPhone.With("There is no phone %q.", phone)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if other, taken := s.byPhone[phone]; taken && other != p.Agent {
+		return Presence{}, ErrPhoneTaken.With("%s is signed in on phone %s.", s.agents[other].Name, phone)
+	}
+	a := s.agents[p.Agent]
+	if a == nil {
+		a = &Presence{Agent: p.Agent, State: LoggedOut, Since: time.Now()}
+		s.agents[p.Agent] = a
+	}
+	if a.State.Busy() {
+		return *a, ErrBusy.With("%s is in a call.", p.Name)
+	}
+	now := time.Now()
+	if !a.State.Staffed() {
+		a.SignedInAt, a.Handled, a.Missed = now, 0, 0
+		a.FreeSince = now
+	}
+	delete(s.byPhone, a.Phone)
+	s.byPhone[phone] = p.Agent
+	a.Login, a.Name, a.Unit, a.UnitPath = p.Login, p.Name, p.Unit, p.UnitPath
+	a.Phone, a.AutoAnswer, a.Skills = phone, p.AutoAnswer, maps.Clone(p.Skills)
+	a.PhoneUp = s.phones.PhoneUp(phone)
+	return s.apply(a, ActSignIn, ReasonSignedIn, now)
+}
+
+// sameTenant says that two unit paths ("/root/dept/") have the same root.
+func sameTenant(a, b string) bool {
+	root := func(p string) string {
+		p, _, _ = strings.Cut(strings.TrimPrefix(p, "/"), "/")
+		return p
+	}
+	return root(a) == root(b)
+}
+
+// Set changes the state of a signed-in agent as the agent or a supervisor asks: Ready, Break (with a reason), NotReady or
+// LoggedOut. During a call it is remembered for afterwards. Errors: ErrNotSigned, ErrTransition, ErrNotReady when
+// the agent's phone is not registered.
+func (s *Service) Set(id ID, to State, reason string) (Presence, error) {
+	act, ok := map[State]Act{Ready: ActReady, Break: ActBreak, NotReady: ActNotReady, LoggedOut: ActSignOut}[to]
+	if !ok {
+		return Presence{}, ErrTransition.With("An agent cannot be set to %q.", to)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a := s.agents[id]
+	if a == nil || !a.State.Staffed() {
+		return Presence{}, ErrNotSigned
+	}
+	if a.State.Busy() && deferred(act) {
+		a.Next, a.NextWhy = target(act), reason
+		s.told(*a, *a)
+		return *a, nil
+	}
+	if to == Ready && !a.PhoneUp {
+		return *a, ErrNotReady.With("Phone %s is not registered.", a.Phone)
+	}
+	return s.apply(a, act, reason, time.Now())
+}
+
+// Reserve takes a ready agent for a call, so that no other call is offered. ErrNotReady when someone was faster.
+func (s *Service) Reserve(id ID, call, queue string) (Presence, error) {
+	return s.on(id, ActReserve, func(a *Presence) error {
+		if !a.PhoneUp {
+			return ErrNotReady.With("Phone %s is not registered.", a.Phone)
+		}
+		a.Call, a.Queue = call, queue
+		return nil
+	})
+}
+
+// Dial takes an agent for a call that the agent places. A state other than Ready is returned to afterwards.
+func (s *Service) Dial(id ID, call string) (Presence, error) {
+	return s.on(id, ActDial, func(a *Presence) error {
+		if a.State == Break || a.State == NotReady {
+			a.Next, a.NextWhy = a.State, a.Reason
+		}
+		s.disarmWrap(id)
+		a.Call, a.Queue = call, ""
+		return nil
+	})
+}
+
+// Accept says that the agent answered.
+func (s *Service) Accept(id ID, call string) (Presence, error) {
+	return s.on(id, ActAccept, s.during(call, func(a *Presence) { a.Handled++ }))
+}
+
+// Miss says that the agent did not take the offer, and why: ReasonMissed, ReasonRejected or ReasonPhoneDead. The
+// agent is not ready afterwards, so that the next call is not lost on an empty chair.
+func (s *Service) Miss(id ID, call, reason string) (Presence, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a := s.agents[id]
+	if a == nil || a.Call != call {
+		return Presence{}, ErrTransition
+	}
+	a.Missed++
+	a.Call, a.Queue = "", ""
+	return s.apply(a, ActMiss, reason, time.Now())
+}
+
+// Release says that the offer went away through no fault of the agent, who is ready again.
+func (s *Service) Release(id ID, call string) (Presence, error) {
+	return s.on(id, ActRelease, s.during(call, func(a *Presence) { a.Call, a.Queue = "", "" }))
+}
+
+// Hold and Unhold follow the call's other party.
+func (s *Service) Hold(id ID, call string) (Presence, error) {
+	return s.on(id, ActHold, s.during(call, nil))
+}
+
+// Unhold says that the parties talk again.
+func (s *Service) Unhold(id ID, call string) (Presence, error) {
+	return s.on(id, ActUnhold, s.during(call, nil))
+}
+
+// Finish ends the agent's part in a call and starts the wrap-up, which ends by itself after the time given. With none, the
+// agent is at once where they want to be.
+func (s *Service) Finish(id ID, call string, wrap time.Duration) (Presence, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a := s.agents[id]
+	if a == nil || a.Call != call {
+		return Presence{}, ErrTransition
+	}
+	now := time.Now()
+	a.FreeSince = now
+	if wrap <= 0 {
+		if !a.State.Busy() {
+			return *a, ErrTransition
+		}
+		a.Call, a.Queue = "", ""
+		s.settle(a, now)
+		return *a, nil
+	}
+	a.WrapUntil = now.Add(wrap)
+	p, err := s.apply(a, ActFinish, "", now)
+	if err == nil {
+		s.armWrap(id, wrap)
+	}
+	return p, err
+}
+
+// Wrapped ends the wrap-up of an agent, at once.
+func (s *Service) Wrapped(id ID) (Presence, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a := s.agents[id]
+	if a == nil {
+		return Presence{}, ErrNoAgent
+	}
+	if a.State != WrapUp {
+		return *a, ErrTransition.With("%s is not in wrap-up.", a.Name)
+	}
+	s.disarmWrap(id)
+	s.settle(a, time.Now())
+	return *a, nil
+}
+
+// ExtendWrap gives an agent in wrap-up more time.
+func (s *Service) ExtendWrap(id ID, more time.Duration) (Presence, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a := s.agents[id]
+	if a == nil || a.State != WrapUp {
+		return Presence{}, ErrTransition
+	}
+	a.WrapUntil = a.WrapUntil.Add(more)
+	s.armWrap(id, time.Until(a.WrapUntil))
+	s.told(*a, *a)
+	return *a, nil
+}
+
+// LineChanged follows a phone's registration: an agent whose phone is lost is not ready, unless in a call.
+func (s *Service) LineChanged(phone string, up bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	id, ok := s.byPhone[phone]
+	if !ok {
+		return
+	}
+	a := s.agents[id]
+	if a.PhoneUp == up {
+		return
+	}
+	was := *a
+	a.PhoneUp = up
+	if !up && a.State == Ready {
+		s.move(a, NotReady, ReasonPhoneLost, time.Now())
+		return
+	}
+	s.told(was, *a)
+}
+
+// SetSkills changes the skills of an agent at once, also during a call.
+func (s *Service) SetSkills(id ID, skills map[string]int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if a := s.agents[id]; a != nil {
+		was := *a
+		a.Skills = maps.Clone(skills)
+		s.told(was, *a)
+	}
+}
+
+// Get is the presence of one agent; one who never signed in is LoggedOut.
+func (s *Service) Get(id ID) (Presence, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if a := s.agents[id]; a != nil {
+		return *a, true
+	}
+	return Presence{Agent: id, State: LoggedOut}, false
+}
+
+// OnPhone is the agent who is signed in on a phone.
+func (s *Service) OnPhone(phone string) (Presence, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if id, ok := s.byPhone[phone]; ok {
+		return *s.agents[id], true
+	}
+	return Presence{}, false
+}
+
+// All is every agent that has signed in since the installation began, sorted by name.
+func (s *Service) All() []Presence {
+	s.mu.Lock()
+	all := make([]Presence, 0, len(s.agents))
+	for _, a := range s.agents {
+		all = append(all, *a)
+	}
+	s.mu.Unlock()
+	slices.SortFunc(all, func(a, b Presence) int { return strings.Compare(a.Name+string(a.Agent), b.Name+string(b.Agent)) })
+	return all
+}
+
+// during guards an act to the call it belongs to, so that a late event of an old call does nothing.
+func (s *Service) during(call string, and func(*Presence)) func(*Presence) error {
+	return func(a *Presence) error {
+		if a.Call != call {
+			return ErrTransition.With("%s is with another call.", a.Name)
+		}
+		if and != nil {
+			and(a)
+		}
+		return nil
+	}
+}
+
+// on applies an act to an agent after a check.
+func (s *Service) on(id ID, act Act, check func(*Presence) error) (Presence, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a := s.agents[id]
+	if a == nil {
+		return Presence{}, ErrNoAgent
+	}
+	if _, ok := after(a.State, act); !ok {
+		if act == ActReserve || act == ActDial {
+			return *a, ErrNotReady.With("%s is %s.", a.Name, a.State)
+		}
+		return *a, ErrTransition.With("%s is %s.", a.Name, a.State)
+	}
+	was := *a
+	if err := check(a); err != nil {
+		*a = was
+		return *a, err
+	}
+	return s.apply(a, act, "", time.Now())
+}
+
+// apply moves an agent along life. The service is locked.
+func (s *Service) apply(a *Presence, act Act, reason string, now time.Time) (Presence, error) {
+	to, ok := after(a.State, act)
+	if !ok {
+		return *a, ErrTransition.With("%s is %s.", a.Name, a.State)
+	}
+	if to == "" {
+		s.settle(a, now)
+		return *a, nil
+	}
+	if to != WrapUp && a.State == WrapUp {
+		s.disarmWrap(a.Agent)
+	}
+	if act == ActReady && a.State != Ready {
+		a.FreeSince = now
+	}
+	s.move(a, to, reason, now)
+	return *a, nil
+}
+
+// settle moves an agent whose call is over to the state asked for meanwhile, or Ready.
+func (s *Service) settle(a *Presence, now time.Time) {
+	to, why := a.Next, a.NextWhy
+	if to == "" {
+		to = Ready
+	}
+	if to == Ready && !a.PhoneUp {
+		to, why = NotReady, ReasonPhoneLost
+	}
+	s.move(a, to, why, now)
+}
+
+// move makes the change, keeps what goes with it in step, and tells it.
+func (s *Service) move(a *Presence, to State, reason string, now time.Time) {
+	was := *a
+	a.State, a.Reason, a.Since = to, reason, now
+	if !to.Busy() && to != WrapUp {
+		a.Call, a.Queue, a.Next, a.NextWhy = "", "", "", ""
+	}
+	if to != WrapUp {
+		a.WrapUntil = time.Time{}
+	}
+	if to == LoggedOut {
+		delete(s.byPhone, a.Phone)
+		a.Phone, a.PhoneUp = "", false
+	}
+	s.told(was, *a)
+}
+
+// told writes a change down and tells the watchers.
+func (s *Service) told(was, now Presence) {
+	if value, err := json.Marshal(now); err == nil {
+		s.journal.Put(string(now.Agent), value)
+	}
+	s.journal.Publish(changed(was, now))
+	for _, f := range s.watch {
+		f(was, now)
+	}
+}
+
+func (s *Service) armWrap(id ID, d time.Duration) {
+	s.disarmWrap(id)
+	s.timers[id] = time.AfterFunc(max(d, 0), func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if a := s.agents[id]; a != nil && a.State == WrapUp && time.Until(a.WrapUntil) < 50*time.Millisecond {
+			s.settle(a, time.Now())
+		}
+	})
+}
+
+func (s *Service) disarmWrap(id ID) {
+	if t := s.timers[id]; t != nil {
+		t.Stop()
+		delete(s.timers, id)
+	}
+}
+
+// Close stops the timers.
+func (s *Service) Close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id := range s.timers {
+		s.disarmWrap(id)
+	}
+}
+
+// profile reads what signing in needs; routes and the CLI use it.
+func (s *Service) profile(ctx context.Context, id ID) (Profile, error) {
+	return store{s.db.WithContext(ctx)}.profile(id)
+}

@@ -1,0 +1,382 @@
+package call
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"callplane/app/agent"
+	"callplane/app/kernel/bus"
+	"callplane/app/kernel/db"
+	"callplane/app/kernel/mailbox"
+	"callplane/app/kernel/problem"
+	"callplane/app/pbx"
+	"callplane/app/route"
+)
+
+// Journal is where calls are written: checkpoints to the live store, events to the stream. Neither blocks, and what is given is
+// stored in order.
+type Journal interface {
+	Publish(events ...bus.Event)
+	Put(key string, value []byte)
+	Delete(key string)
+}
+
+// Voice turns prompts into what the switch can play.
+type Voice interface {
+	Media(language string, p Prompt) (pbx.Media, error)
+}
+
+// Router says where calls go, from memory.
+type Router interface {
+	Inbound(route.Asked) (route.Inbound, error)
+	Outbound(route.Wanted) (route.Outbound, error)
+	Seize(trunk string) (release func(), err error)
+	Resume(trunk string) (release func())
+	LineChanged(pbx.Event)
+}
+
+// Limits are times that bound what a call does.
+type Limits struct {
+	Command        time.Duration // for one command to the switch; default 5 s
+	Ring           time.Duration // of an agent's phone where no queue says otherwise; default 20 s
+	Callee         time.Duration // of a called party; default 60 s
+	WrapUp         time.Duration // after a call that came through no queue; default 15 s
+	Recording      time.Duration // longest recording; default 4 h
+	RecordOutbound bool          // record calls that agents place
+}
+
+// DefaultLimits are the defaults.
+var DefaultLimits = Limits{
+	Command: 5 * time.Second, Ring: 20 * time.Second, Callee: 60 * time.Second, WrapUp: 15 * time.Second, Recording: 4 * time.Hour, RecordOutbound: true,
+}
+
+// Errors.
+var (
+	ErrNoCall = problem.New(problem.NotFound, "no_call", "No such call")
+	ErrGone   = problem.New(problem.Conflict, "call_gone", "The call has ended")
+	ErrTarget = problem.New(problem.Invalid, "transfer_target", "This is nowhere to transfer to")
+)
+
+// Service runs all live calls of one switch.
+type Service struct {
+	log     *slog.Logger
+	sw      pbx.Switch
+	node    string
+	journal Journal
+	voice   Voice
+	router  Router
+	agents  *agent.Service
+	queues  Queues
+	flows   Flows
+	limits  Limits
+
+	mu    sync.Mutex
+	calls map[ID]*Call
+	legs  map[pbx.LegID]*Call
+
+	ctx     context.Context // of Run
+	running sync.WaitGroup
+}
+
+// Parts is what a Service is made of.
+type Parts struct {
+	Log     *slog.Logger
+	Switch  pbx.Switch
+	Node    string
+	Journal Journal
+	Voice   Voice
+	Router  Router
+	Agents  *agent.Service
+	Limits  Limits
+}
+
+// New makes a service. Use must name queues and flows before Run.
+func New(p Parts) *Service {
+	return &Service{
+		log: p.Log.With("module", "call"), sw: p.Switch, node: p.Node, journal: p.Journal, voice: p.Voice, router: p.Router,
+		agents: p.Agents, limits: p.Limits, calls: map[ID]*Call{}, legs: map[pbx.LegID]*Call{},
+	}
+}
+
+// Use names what calls are handed to: both live above this package.
+func (s *Service) Use(queues Queues, flows Flows) { s.queues, s.flows = queues, flows }
+
+// Run passes the switch's events on to the calls they belong to, until ctx is done; live calls then stay as they are, in the
+// switch. It waits for every call's goroutine.
+func (s *Service) Run(ctx context.Context) error {
+	s.mu.Lock()
+	s.ctx = ctx
+	s.mu.Unlock()
+	defer s.running.Wait()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case ev, ok := <-s.sw.Events():
+			if !ok {
+				return nil
+			}
+			s.pass(ctx, ev)
+		}
+	}
+}
+
+// pass gives an event to whom it concerns.
+func (s *Service) pass(ctx context.Context, ev pbx.Event) {
+	switch ev.Kind {
+	case pbx.LineChanged:
+		s.router.LineChanged(ev)
+		s.agents.LineChanged(ev.Line, ev.LineState == pbx.LineUp)
+		return
+	case pbx.Lost, pbx.Replaced:
+		s.log.Warn("switch is out of reach", "kind", ev.Kind)
+		s.queues.Suspend()
+		return
+	case pbx.Resync:
+		s.router.LineChanged(ev)
+		if err := s.Reconcile(ctx); err != nil {
+			s.log.Error("calls not compared with the switch", "error", err)
+		}
+		return
+	case pbx.Arrived:
+		s.arrive(ev)
+		return
+	}
+	s.mu.Lock()
+	c := s.legs[ev.Leg]
+	if ev.Kind == pbx.Ended {
+		delete(s.legs, ev.Leg)
+	}
+	s.mu.Unlock()
+	if c != nil {
+		c.box.Put(input{event: &ev})
+	}
+}
+
+// arrive makes a call of a leg that came in.
+func (s *Service) arrive(ev pbx.Event) {
+	s.mu.Lock()
+	_, known := s.legs[ev.Leg]
+	s.mu.Unlock()
+	if known {
+		return
+	}
+	c := s.newCall(Record{
+		Direction: Inbound, FromRaw: ev.From, FromName: ev.FromName, Withheld: ev.Withheld, To: ev.To, ToRaw: ev.To, Trunk: ev.Trunk,
+		Customer: ev.Leg, Legs: []Leg{{ID: ev.Leg, Kind: LegCustomer, Phone: ev.Phone, Trunk: ev.Trunk, Number: ev.From, Started: ev.At.UTC()}},
+	})
+	s.claim(ev.Leg, c)
+	s.start(c, func(c *Call) { c.begin(ev) })
+}
+
+// newCall makes a call that does not run yet.
+func (s *Service) newCall(rec Record) *Call {
+	if rec.ID == "" {
+		rec.ID = ID(db.ID())
+		rec.Node, rec.State, rec.Started = s.node, Fresh, time.Now().UTC()
+	}
+	return &Call{
+		s: s, log: s.log.With("call_id", string(rec.ID)), box: mailbox.New[input](), done: make(chan struct{}), rec: rec,
+		timers: map[timer]*time.Timer{}, gen: map[timer]int{},
+	}
+}
+
+// start runs a call; first is done before it reads its mailbox.
+func (s *Service) start(c *Call, first func(*Call)) {
+	live := c.rec.live()
+	c.live.Store(&live)
+	s.mu.Lock()
+	ctx := s.ctx
+	if ctx == nil {
+		ctx = context.Background()
+	}
+	s.calls[c.rec.ID] = c
+	s.mu.Unlock()
+	id := c.rec.ID
+	s.running.Go(func() {
+		c.Run(ctx, first)
+		if c.rec.State == Ended {
+			s.forget(id, c)
+		}
+	})
+}
+
+func (s *Service) forget(id ID, c *Call) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.calls, id)
+	for i := range c.rec.Legs {
+		delete(s.legs, c.rec.Legs[i].ID)
+	}
+}
+
+// claim makes a leg's events go to a call.
+func (s *Service) claim(leg pbx.LegID, c *Call) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.legs[leg] = c
+}
+
+// flow finds a flow, the platform's own ones included.
+func (s *Service) flow(id string) (Flow, error) {
+	switch id {
+	case closingFlowID:
+		return closingFlow{}, nil
+	case ManualFlow:
+		return manualFlow{}, nil
+	}
+	return s.flows.Flow(id)
+}
+
+// begin decides where an arriving call goes.
+func (c *Call) begin(ev pbx.Event) {
+	asked := route.Asked{To: ev.To, From: ev.From, FromName: ev.FromName, Withheld: ev.Withheld, Trunk: ev.Trunk, Phone: ev.Phone, At: ev.At}
+	in, err := c.s.router.Inbound(asked)
+	c.rec.Unit, c.rec.UnitPath = in.Unit, in.UnitPath
+	c.rec.From, c.rec.Number, c.rec.Service, c.rec.Why = in.From, in.NumberID, in.Service, in.Why
+	if in.Number != "" {
+		c.rec.To = in.Number
+	}
+	c.rec.Language = in.Language
+	if ev.Phone != "" {
+		c.rec.Direction = Internal
+		if p, ok := c.s.agents.OnPhone(ev.Phone); ok && err != nil {
+			c.dialledOnPhone(p, ev)
+			return
+		}
+	}
+	c.mark("arrived", ev.Leg, map[string]any{"from": c.rec.From, "to": c.rec.To, "trunk": ev.Trunk, "phone": ev.Phone, "service": in.Service})
+	if err != nil {
+		c.must(Stop, ending{NoSuchNumber, BySystem, pbx.Unallocated})
+		return
+	}
+	if ev.Trunk != "" && !c.seize(ev.Trunk) {
+		c.must(Stop, ending{TrunkFull, BySystem, pbx.Congestion})
+		return
+	}
+	c.must(Enter, enter{flow: in.Flow})
+}
+
+// seize takes a channel of a trunk for as long as the call lives.
+func (c *Call) seize(trunk string) bool {
+	release, err := c.s.router.Seize(trunk)
+	if err != nil {
+		c.log.Info("no channel", "trunk", trunk, "error", err)
+		return false
+	}
+	c.seats = append(c.seats, release)
+	return true
+}
+
+// dialledOnPhone makes an outbound call of what an agent dialled on their phone.
+func (c *Call) dialledOnPhone(p agent.Presence, ev pbx.Event) {
+	c.rec.Unit, c.rec.UnitPath = p.Unit, p.UnitPath
+	out, err := c.s.router.Outbound(route.Wanted{User: string(p.Agent), Unit: p.Unit, UnitPath: p.UnitPath, To: ev.To})
+	c.rec.Legs[0].Kind, c.rec.Legs[0].Agent, c.rec.Customer = LegAgent, string(p.Agent), ""
+	c.rec.Direction = Outbound
+	if err == nil {
+		c.outbound(out)
+		_, err = c.s.agents.Dial(p.Agent, string(c.rec.ID))
+	}
+	c.mark("arrived", ev.Leg, map[string]any{"from": ev.Phone, "to": ev.To, "agent": string(p.Agent)})
+	if err != nil {
+		c.mark("refused", ev.Leg, map[string]any{"error": err.Error()})
+		c.must(Stop, ending{NotAllowed, BySystem, pbx.Declined})
+		return
+	}
+	if err := c.command(func(ctx context.Context, sw pbx.Switch) error { return sw.Answer(ctx, ev.Leg) }); err != nil {
+		c.must(Stop, ending{AgentCancelled, ByAgent, pbx.NormalClearing})
+		return
+	}
+	c.agents("accept", string(p.Agent), func(a *agent.Service, id agent.ID) error {
+		_, err := a.Accept(id, string(c.rec.ID))
+		return err
+	})
+	c.must(Seek, own{agent: p, leg: ev.Leg})
+}
+
+// outbound writes down where an outbound call goes.
+func (c *Call) outbound(out route.Outbound) {
+	c.rec.To, c.rec.ToRaw, c.rec.Trunk, c.rec.Why = out.To, out.Dial, out.Trunk, out.Why
+	c.rec.From, c.rec.FromName, c.rec.FromRaw = out.CallerNumber, out.CallerName, out.CallerNumber
+	c.callerID(out.CallerNumber, out.CallerName)
+}
+
+// Calls is every live call, oldest first.
+func (s *Service) Calls() []Live {
+	s.mu.Lock()
+	all := make([]Live, 0, len(s.calls))
+	for _, c := range s.calls {
+		all = append(all, *c.live.Load())
+	}
+	s.mu.Unlock()
+	slices.SortFunc(all, func(a, b Live) int { return strings.Compare(string(a.ID), string(b.ID)) })
+	return all
+}
+
+// Count is how many calls live.
+func (s *Service) Count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.calls)
+}
+
+// Get is one live call, or ErrGone.
+func (s *Service) Get(id ID) (Live, error) {
+	c, err := s.call(id)
+	if err != nil {
+		return Live{}, err
+	}
+	return *c.live.Load(), nil
+}
+
+// Record is a copy of the whole record of a live call, or ErrGone.
+func (s *Service) Record(ctx context.Context, id ID) (rec Record, err error) {
+	err = s.do(ctx, id, func(c *Call) error {
+		value, err := json.Marshal(&c.rec)
+		if err != nil {
+			return err
+		}
+		return json.Unmarshal(value, &rec)
+	})
+	return rec, err
+}
+
+func (s *Service) call(id ID) (*Call, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c := s.calls[id]; c != nil {
+		return c, nil
+	}
+	return nil, ErrGone.With("Call %s has ended.", id)
+}
+
+// do has a call do something in its own goroutine, and waits for the answer.
+func (s *Service) do(ctx context.Context, id ID, f func(*Call) error) error {
+	c, err := s.call(id)
+	if err != nil {
+		return err
+	}
+	reply := make(chan error, 1)
+	if !c.box.Put(input{do: f, reply: reply}) {
+		return ErrGone
+	}
+	select {
+	case err := <-reply:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("call %s: %w", id, ctx.Err())
+	}
+}
+
+// tell has a call do something, and does not wait.
+func (s *Service) tell(id ID, f func(*Call) error) bool {
+	c, err := s.call(id)
+	return err == nil && c.box.Put(input{do: f})
+}

@@ -1,0 +1,290 @@
+package ari
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	ari "github.com/CyCoreSystems/ari/v6"
+
+	"callplane/app/pbx"
+)
+
+// Asterisk's queues for SIP objects run over at some 1,200 writes a second, and then it drops calls.
+const (
+	writeEvery    = 5 * time.Millisecond
+	registerPause = time.Second // between the end of a registration and the next of the same trunk
+)
+
+// provisioner writes the wanted lines. One sync runs at a time.
+type provisioner struct {
+	sync  sync.Mutex // held during a sync; guards want and next
+	want  *pbx.Lines // what Provision was last asked for
+	next  time.Time  // when the next write may go out
+	mu    sync.Mutex // guards what follows
+	fresh bool       // Asterisk has restarted: write everything, compare nothing
+	known map[string]line
+}
+
+// forgetAll makes the next sync write every line: after a restart Asterisk has them all, but not their states.
+func (p *provisioner) forgetAll() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	clear(p.known)
+	p.fresh = true
+}
+
+// Provision makes Asterisk know exactly these phones and trunks.
+func (s *Switch) Provision(ctx context.Context, lines pbx.Lines) error {
+	want, err := makeLines(lines)
+	if err != nil {
+		return err
+	}
+	if err := s.ready("provision"); err != nil {
+		return err
+	}
+	s.provision.sync.Lock()
+	defer s.provision.sync.Unlock()
+	s.provision.want = &lines
+	return s.sync(ctx, want)
+}
+
+// provisionAgain writes what was last asked for, if anything was.
+func (s *Switch) provisionAgain(ctx context.Context) error {
+	s.provision.sync.Lock()
+	defer s.provision.sync.Unlock()
+	if s.provision.want == nil {
+		return nil
+	}
+	want, err := makeLines(*s.provision.want)
+	if err != nil {
+		return err
+	}
+	return s.sync(ctx, want)
+}
+
+// sync writes what differs. The first error of a line does not stop the others.
+func (s *Switch) sync(ctx context.Context, want map[string]line) error {
+	states, err := s.lineStates(ctx)
+	if err != nil {
+		return err
+	}
+	there := map[string]bool{}
+	for name := range states {
+		there[name] = true
+	}
+	p := &s.provision
+	p.mu.Lock()
+	known, fresh := maps.Clone(p.known), p.fresh
+	p.fresh = false
+	p.mu.Unlock()
+	for name := range known {
+		there[name] = true
+	}
+
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(there)) {
+		if _, ok := want[name]; ok {
+			continue
+		}
+		if err := s.removeLine(ctx, name); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(want)) {
+		if ctx.Err() != nil {
+			break
+		}
+		if err := s.writeLine(ctx, want[name], known[name], there[name] && !fresh); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if ctx.Err() != nil {
+		errs = append(errs, unreachable("provision", ctx.Err()))
+	}
+	if len(errs) > 0 {
+		if fresh {
+			p.forgetAll()
+		}
+		s.log.Warn("some lines could not be written", "failed", len(errs), "of", len(want))
+		return fmt.Errorf("provision: %w", errors.Join(errs[:min(len(errs), 10)]...))
+	}
+	s.mu.Lock()
+	deaf := s.deaf
+	s.mu.Unlock()
+	if deaf {
+		if err := s.listenToLines(ctx); err != nil {
+			return err
+		}
+	}
+	if states, err = s.lineStates(ctx); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for name, state := range states { // a new line has no event
+		s.setLine(name, state, time.Now())
+	}
+	return nil
+}
+
+// lineStates asks which lines there are, and how.
+func (s *Switch) lineStates(ctx context.Context) (map[string]pbx.LineState, error) {
+	var endpoints []ari.EndpointData
+	err := gone(s.do(ctx, ask{op: "list endpoints", method: http.MethodGet, path: path("endpoints", "PJSIP")}, &endpoints))
+	states := map[string]pbx.LineState{}
+	for _, e := range endpoints {
+		if name, ok := strings.CutPrefix(e.Resource, prefix); ok {
+			states[name] = lineState(e.State)
+		}
+	}
+	return states, err // none is 404
+}
+
+// writeLine writes a line, unless Asterisk has it just so. Had is what we last wrote, look whether it is worth to ask.
+func (s *Switch) writeLine(ctx context.Context, l, had line, look bool) error {
+	if had.digest == "" && look {
+		had = s.readLine(ctx, l)
+	}
+	p := &s.provision
+	if had.digest == l.digest {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.known[l.name] = l
+		return nil
+	}
+	p.mu.Lock()
+	delete(p.known, l.name)
+	p.mu.Unlock()
+	for _, kind := range slices.Backward(kinds) { // what the line had and has no more; a registration cannot be changed
+		if !had.has(kind) && (had.digest != "" || !look) {
+			continue
+		}
+		if l.has(kind) && kind != "registration" {
+			continue
+		}
+		if err := s.deleteObject(ctx, kind, l.name); err != nil {
+			return err
+		}
+		if kind == "registration" && l.has(kind) {
+			if err := sleep(ctx, registerPause); err != nil {
+				return err
+			}
+		}
+	}
+	for _, o := range l.objects {
+		if err := s.putObject(ctx, o, l.name); err != nil {
+			return err
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.known[l.name] = l
+	return nil
+}
+
+func (l *line) has(kind string) bool {
+	return slices.ContainsFunc(l.objects, func(o object) bool { return o.kind == kind })
+}
+
+// readLine asks Asterisk's endpoint for our digest. An equal one stands for the whole line; of any other we know nothing.
+func (s *Switch) readLine(ctx context.Context, l line) line {
+	if ctx.Err() != nil {
+		return line{}
+	}
+	key := ari.NewKey("config", ari.ConfigID("res_pjsip", "endpoint", SIPUser(l.name)))
+	data, err := s.lib.Asterisk().Config().Data(key)
+	if err != nil {
+		return line{}
+	}
+	for _, f := range data.Fields {
+		if f.Attribute == digestField && f.Value == l.digest {
+			return l
+		}
+	}
+	return line{}
+}
+
+// removeLine deletes all objects of a line.
+func (s *Switch) removeLine(ctx context.Context, name string) error {
+	for _, kind := range slices.Backward(kinds) {
+		if err := s.deleteObject(ctx, kind, name); err != nil {
+			return err
+		}
+	}
+	s.provision.mu.Lock()
+	delete(s.provision.known, name)
+	s.provision.mu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.setLine(name, pbx.LineUnknown, time.Now())
+	delete(s.lines, name)
+	return nil
+}
+
+func (s *Switch) putObject(ctx context.Context, o object, name string) error {
+	if err := s.pace(ctx); err != nil {
+		return err
+	}
+	s.metrics.writes.WithLabelValues("put " + o.kind).Inc()
+	key := ari.NewKey("config", ari.ConfigID("res_pjsip", o.kind, SIPUser(name)))
+	if err := s.lib.Asterisk().Config().Update(key, o.fields); err != nil {
+		return fmt.Errorf("write %s of %s: %w", o.kind, name, err)
+	}
+	return nil
+}
+
+func (s *Switch) deleteObject(ctx context.Context, kind, name string) error {
+	if err := s.pace(ctx); err != nil {
+		return err
+	}
+	key := ari.NewKey("config", ari.ConfigID("res_pjsip", kind, SIPUser(name)))
+	err := s.lib.Asterisk().Config().Delete(key)
+	switch status(err) {
+	case 0:
+		if err == nil {
+			s.metrics.writes.WithLabelValues("delete " + kind).Inc()
+		}
+	case http.StatusNotFound:
+		return nil
+	case http.StatusForbidden: // it stands in an engineer's file
+		s.log.Warn("a line that is not ours has our prefix", "object", kind, "name", SIPUser(name))
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("delete %s of %s: %w", kind, name, err)
+	}
+	return nil
+}
+
+// pace waits for its turn to write, and refuses when the link is down.
+func (s *Switch) pace(ctx context.Context) error {
+	if err := s.ready("provision"); err != nil {
+		return err
+	}
+	p := &s.provision
+	now := time.Now()
+	wait := p.next.Sub(now)
+	p.next = now.Add(max(wait, 0) + writeEvery)
+	return sleep(ctx, wait)
+}
+
+// sleep waits, or until ctx is done.
+func sleep(ctx context.Context, d time.Duration) error {
+	if d > 0 {
+		select {
+		case <-time.After(d):
+		case <-ctx.Done():
+		}
+	}
+	if ctx.Err() != nil {
+		return unreachable("provision", ctx.Err())
+	}
+	return nil
+}
