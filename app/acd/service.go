@@ -20,6 +20,7 @@ import (
 
 // Calls is what the queue brain has done to calls. None of it waits.
 type Calls interface {
+	Get(id call.ID) (call.Live, error)
 	Offer(id call.ID, p call.Proposal)
 	TurnAway(id call.ID, c call.Closing)
 }
@@ -254,6 +255,8 @@ func (s *Service) Resume() {
 		return held
 	})
 }
+
+func (s *Service) live(id call.ID) (call.Live, error) { return s.calls.Get(id) }
 
 // Queue is a queue as configured.
 func (s *Service) Queue(id QueueID) (Queue, bool) {

@@ -171,8 +171,8 @@ func newCentre(t *testing.T, before *centre) *centre {
 	c.queue("support", nil, "bob", "carl")
 
 	c.agents.Load(c.people.saved())
-	c.calls.Recover(c.live.saved())
 	ctx, cancel := context.WithCancel(t.Context())
+	c.calls.Recover(ctx, c.live.saved())
 	var wg sync.WaitGroup
 	for _, run := range []func(context.Context) error{c.link.Run, c.queues.Run, c.calls.Run} {
 		wg.Go(func() {

@@ -328,6 +328,17 @@ func (c *Call) spy(ear pbx.LegID) error {
 	return nil
 }
 
+// Note writes about a live call; it goes into the row when the call ends.
+func (s *Service) Note(ctx context.Context, id ID, n Note) (row Row, err error) {
+	err = s.do(ctx, id, func(c *Call) error {
+		c.rec.Note.merge(n)
+		c.mark("noted", "", nil)
+		row = c.rec.row()
+		return nil
+	})
+	return row, err
+}
+
 // referred answers a phone's transfer key.
 func (c *Call) referred(leg pbx.LegID, done bool) {
 	c.beside("answer transfer", func(ctx context.Context) error { return c.s.sw.Referred(ctx, leg, done) })

@@ -73,6 +73,7 @@ type Record struct {
 	Tracks   []Track   `json:"tracks,omitempty"`
 	Timeline []Mark    `json:"timeline"`
 
+	Note     Note      `json:"note,omitzero" doc:"What people wrote about it while it lived"`
 	Class    Class     `json:"end_class,omitempty"`
 	Reason   string    `json:"end_reason,omitempty"`
 	Released Party     `json:"released_by,omitempty"`

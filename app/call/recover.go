@@ -9,8 +9,11 @@ import (
 )
 
 // Recover rebuilds the calls that lived when the process ended, from their checkpoints by call id, and starts them. They wait for the first
-// Reconcile, which comes with the switch's first Resync.
-func (s *Service) Recover(saved map[string][]byte) {
+// Reconcile, which comes with the switch's first Resync. Call it before, or just after, Run with the same ctx.
+func (s *Service) Recover(ctx context.Context, saved map[string][]byte) {
+	s.mu.Lock()
+	s.ctx = ctx
+	s.mu.Unlock()
 	for key, value := range saved {
 		var rec Record
 		if err := json.Unmarshal(value, &rec); err != nil || rec.ID == "" || rec.State == Ended {
@@ -41,9 +44,6 @@ func (s *Service) Reconcile(ctx context.Context) error {
 	snap, err := s.snapshot(ctx)
 	if err != nil {
 		return err
-	}
-	for line, state := range snap.Lines {
-		s.agents.LineChanged(line, state == pbx.LineUp)
 	}
 	there := make(map[pbx.LegID]pbx.LegState, len(snap.Legs))
 	for _, l := range snap.Legs {

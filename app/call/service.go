@@ -132,7 +132,6 @@ func (s *Service) pass(ctx context.Context, ev pbx.Event) {
 	switch ev.Kind {
 	case pbx.LineChanged:
 		s.router.LineChanged(ev)
-		s.agents.LineChanged(ev.Line, ev.LineState == pbx.LineUp)
 		return
 	case pbx.Lost, pbx.Replaced:
 		s.log.Warn("switch is out of reach", "kind", ev.Kind)

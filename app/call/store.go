@@ -239,6 +239,7 @@ func (r *Record) row() Row {
 		StartedAt: stored(r.Started), AnsweredAt: maybe(r.Answered), TalkedAt: maybe(r.Talked), EndedAt: stored(r.Ended),
 		EndClass: r.Class, EndReason: r.Reason, ReleasedBy: r.Released, Cause: int(r.Cause), Dropped: r.Class == ClassDropped,
 	}
+	r.Note.apply(&row)
 	for _, e := range r.Entries {
 		row.WaitMs += span(e.Joined, e.Left, r.Ended).Milliseconds()
 	}

@@ -2,6 +2,7 @@ package crm
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"strings"
 
@@ -213,4 +214,13 @@ func (s *Service) Search(ctx context.Context, f Filter, p api.Paging) (api.Page[
 		return page, err
 	}
 	return page, store{d}.numbers(page.Items)
+}
+
+// UnitHolds says how many customers a unit still holds, or "". It is for user.Service.KeepUnits.
+func (s *Service) UnitHolds(ctx context.Context, unit auth.UnitID) (what string, err error) {
+	var n int64
+	if err := s.db.WithContext(ctx).Model(&Customer{}).Where("unit_id = ?", unit).Count(&n).Error; err != nil || n == 0 {
+		return "", err
+	}
+	return fmt.Sprintf("%d customers", n), nil
 }

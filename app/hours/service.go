@@ -285,3 +285,12 @@ func (s *Service) change(ctx context.Context, verb string, f func(store) (was, n
 	}
 	return nil
 }
+
+// UnitHolds says how many calendars a unit still holds, or "". It is for user.Service.KeepUnits.
+func (s *Service) UnitHolds(ctx context.Context, unit auth.UnitID) (what string, err error) {
+	var n int64
+	if err := s.db.WithContext(ctx).Model(&Row{}).Where("unit_id = ?", unit).Count(&n).Error; err != nil || n == 0 {
+		return "", err
+	}
+	return fmt.Sprintf("%d calendars", n), nil
+}

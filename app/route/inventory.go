@@ -36,7 +36,7 @@ type Number struct {
 
 	Language string `json:"language,omitempty" doc:"Language that callers hear first; empty is the flow's" example:"zh-CN"`
 	Flow     string `json:"flow,omitempty" doc:"Flow for calls that no rule fits"`
-	Rules    []Rule `json:"rules,omitempty" gorm:"serializer:json" doc:"The first that fits chooses the flow"`
+	Rules    []Rule `json:"rules" gorm:"serializer:json" doc:"The first that fits chooses the flow"`
 
 	CreatedAt time.Time `json:"created_at"`
 	UpdatedAt time.Time `json:"updated_at"`
@@ -106,7 +106,7 @@ type Phone struct {
 	Label    string   `json:"label,omitempty" doc:"Where it stands, for people"`
 	WebRTC   bool     `json:"webrtc" gorm:"column:webrtc" doc:"A browser's softphone"`
 	Owner    string   `json:"owner,omitempty" gorm:"column:owner_id" doc:"User who alone may sign in on it; empty is free seating"`
-	Codecs   []string `json:"codecs,omitempty" gorm:"serializer:json" doc:"In order of preference; without any, the switch's default"`
+	Codecs   []string `json:"codecs" gorm:"serializer:json" doc:"In order of preference; without any, the switch's default"`
 	Password string   `json:"-"`
 
 	CreatedAt time.Time `json:"created_at"`

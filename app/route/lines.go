@@ -64,6 +64,13 @@ func (l *lines) set(line string, st pbx.LineState, at time.Time) pbx.LineState {
 	return was
 }
 
+// forget makes the state unknown: the line is gone, or is about to be another.
+func (l *lines) forget(line string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.state, line)
+}
+
 // since says that the state of the line was told at or after t.
 func (l *lines) since(line string, t time.Time) bool {
 	l.mu.RLock()
@@ -161,10 +168,12 @@ func (s *Service) phone(name string) (Phone, bool) {
 	return p, ok
 }
 
-// Lines is what the switch should have: the enabled trunks and all phones, in order of name.
+// Lines is what the switch should have: the enabled trunks and all phones, in order of name. Their names are one set on the
+// switch; a phone that has a trunk's name, against the rules, is left out.
 func (s *Service) Lines() pbx.Lines {
 	var l pbx.Lines
-	for _, t := range s.tables.Load().trunks {
+	tables := s.tables.Load()
+	for _, t := range tables.trunks {
 		if t.Enabled {
 			l.Trunks = append(l.Trunks, t.line())
 		}
@@ -173,8 +182,9 @@ func (s *Service) Lines() pbx.Lines {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	for _, name := range slices.Sorted(maps.Keys(s.phones)) {
-		p := s.phones[name]
-		l.Phones = append(l.Phones, p.line())
+		if p := s.phones[name]; tables.byName[name] == nil {
+			l.Phones = append(l.Phones, p.line())
+		}
 	}
 	return l
 }

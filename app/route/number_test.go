@@ -86,6 +86,7 @@ func TestClassOf(t *testing.T) {
 		want                  Class
 	}{
 		{"+8613800138000", "CN", "10", Mobile},
+		{"+8614912345678", "CN", "10", Mobile}, // a range the tables do not know
 		{"+861062345678", "CN", "10", Local},
 		{"+862162345678", "CN", "10", LongDistance},
 		{"+862162345678", "CN", "", Local},

@@ -58,7 +58,7 @@ func (t *Tables) Outbound(w Wanted, live Live) (Outbound, error) {
 	}
 	var passed []string
 	var full, hidden bool
-	for _, tr := range t.trunks {
+	for _, tr := range t.order(Class(out.Class), emergency) {
 		if !above(tr.UnitID, w.UnitPath) {
 			continue // another tenant's or department's: not for this caller to hear about
 		}
@@ -67,7 +67,7 @@ func (t *Tables) Outbound(w Wanted, live Live) (Outbound, error) {
 		switch {
 		case !tr.Enabled:
 			why = "is disabled"
-		case len(tr.Classes) > 0 && !slices.Contains(tr.Classes, Class(out.Class)) && !emergency:
+		case !tr.carries(Class(out.Class)) && !emergency:
 			why = "carries no " + out.Class + " calls"
 		case slices.Contains(w.Not, tr.Name):
 			why = "was tried"
@@ -99,6 +99,25 @@ func (t *Tables) Outbound(w Wanted, live Live) (Outbound, error) {
 		return out, ErrCallerIdentity.With("No trunk shows %s%s.", id.number, prefixed(": ", passed))
 	}
 	return out, ErrNoTrunk.With("No trunk carries %s (%s)%s.", to, out.Class, prefixed(": ", passed))
+}
+
+// carries says that calls of the class may leave on the trunk.
+func (t *trunk) carries(c Class) bool { return len(t.Classes) == 0 || slices.Contains(t.Classes, c) }
+
+// order is the trunks as they are tried. In an emergency those of other classes come last, but come.
+func (t *Tables) order(c Class, emergency bool) []*trunk {
+	if !emergency {
+		return t.trunks
+	}
+	fit, other := []*trunk{}, []*trunk{}
+	for _, tr := range t.trunks {
+		if tr.carries(c) {
+			fit = append(fit, tr)
+		} else {
+			other = append(other, tr)
+		}
+	}
+	return append(fit, other...)
 }
 
 func prefixed(lead string, list []string) string {

@@ -34,10 +34,10 @@ func password() string { return rand.Text() }
 // CreatePhone adds a phone and makes its password. Errors: problem.ErrInvalid, ErrTaken.
 func (s *Service) CreatePhone(ctx context.Context, e PhoneEdit) (Phone, error) {
 	p := Phone{ID: PhoneID(db.ID()), UnitID: string(auth.From(ctx).UnitID), Password: password(), CreatedAt: db.Now(), UpdatedAt: db.Now()}
-	err := create(ctx, s, &p, func(store) error {
+	err := create(ctx, s, &p, func(st store) error {
 		put(&p.Name, e.Name)
 		p.edit(e)
-		return nil
+		return st.freeName(&Trunk{}, p.Name)
 	})
 	return p, err
 }

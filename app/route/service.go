@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"reflect"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -149,6 +150,7 @@ func (s *Service) load(ctx context.Context, what ...string) error {
 	for _, kind := range what {
 		switch kind {
 		case kindTrunk:
+			s.forgetChanged(s.rows.Trunks, rows.Trunks)
 			s.rows.Trunks = rows.Trunks
 		case kindNumber:
 			s.rows.Numbers = rows.Numbers
@@ -161,6 +163,20 @@ func (s *Service) load(ctx context.Context, what ...string) error {
 	s.rebuild()
 	s.kick()
 	return nil
+}
+
+// forgetChanged forgets the state of trunks that are reached differently from now on, or not at all: what was down may be up.
+func (s *Service) forgetChanged(was, now []Trunk) {
+	current := make(map[string]Trunk, len(now))
+	for _, t := range now {
+		current[t.Name] = t
+	}
+	for _, t := range was {
+		n := current[t.Name]
+		if n.Enabled != t.Enabled || !reflect.DeepEqual(n.line(), t.line()) {
+			s.lines.forget(t.Name)
+		}
+	}
 }
 
 // Run follows changes made on other nodes, keeps the switch provisioned, and writes refusals into the audit log, until ctx is

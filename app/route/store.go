@@ -99,6 +99,18 @@ func (s store) trunk(name string) (bool, error) {
 	return n > 0, err
 }
 
+// freeName is a fault when the switch has another line of that name: trunks and phones share one set of names there.
+func (s store) freeName(other any, name string) error {
+	var n int64
+	if err := s.db.Model(other).Where("name = ?", name).Count(&n).Error; err != nil {
+		return err
+	}
+	if n > 0 {
+		return ErrTaken.With("%s is taken.", name)
+	}
+	return nil
+}
+
 // row is what the tables of this module have in common.
 type row interface {
 	tidy() // before Check

@@ -30,21 +30,21 @@ type Trunk struct {
 	Label  string  `json:"label,omitempty" doc:"For people"`
 
 	Host           string   `json:"host" doc:"Far end: host or host:port" example:"sip.carrier.example:5060"`
-	Addresses      []string `json:"addresses,omitempty" gorm:"serializer:json" doc:"Addresses (CIDR) that inbound calls come from; without any, the host alone"`
+	Addresses      []string `json:"addresses" gorm:"serializer:json" doc:"Addresses (CIDR) that inbound calls come from; without any, the host alone"`
 	User           string   `json:"user,omitempty" gorm:"column:auth_user" doc:"Digest user, if the far end asks"`
 	Password       string   `json:"-"`
 	Register       bool     `json:"register" doc:"Keep registered with user and password"`
-	Codecs         []string `json:"codecs,omitempty" gorm:"serializer:json" doc:"In order of preference; without any, the switch's default"`
+	Codecs         []string `json:"codecs" gorm:"serializer:json" doc:"In order of preference; without any, the switch's default"`
 	QualifySeconds int      `json:"qualify_seconds" doc:"Ask by OPTIONS every so often whether it is alive; 0 is 30"`
 
 	Enabled      bool     `json:"enabled" doc:"A disabled trunk carries no calls"`
 	ChannelLimit int      `json:"channel_limit" doc:"Calls at once, in and out together; 0 is no limit"`
 	WhenFull     string   `json:"when_full" enum:"overflow,busy" doc:"For an outbound call beyond the limit: the next trunk that fits, or busy. An inbound one hears busy"`
-	Classes      []Class  `json:"classes,omitempty" gorm:"serializer:json" doc:"Classes of calls it carries out; without any, all. A trunk that names the class is tried before one that does not"`
+	Classes      []Class  `json:"classes" gorm:"serializer:json" doc:"Classes of calls it carries out; without any, all. A trunk that names the class is tried before one that does not"`
 	Priority     int      `json:"priority" doc:"Of several trunks that fit, the lowest is tried first"`
 	Country      string   `json:"country,omitempty" doc:"ISO code: numbers without a country code are of this country. Empty is the platform's"`
 	Formats      Formats  `json:"formats" gorm:"serializer:json" doc:"How numbers are written on it"`
-	Callers      []string `json:"callers,omitempty" gorm:"serializer:json" doc:"Numbers that may be shown as calling number on it; without any, each of our numbers with that permission"`
+	Callers      []string `json:"callers" gorm:"serializer:json" doc:"Numbers that may be shown as calling number on it; without any, each of our numbers with that permission"`
 	Caller       string   `json:"caller,omitempty" doc:"Shown as calling number when the caller's unit has no number of its own"`
 
 	CreatedAt time.Time `json:"created_at"`

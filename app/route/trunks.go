@@ -85,10 +85,10 @@ func (s *Service) kept(raw string) string {
 // CreateTrunk adds a trunk, which is in use at once. Errors: problem.ErrInvalid, ErrTaken.
 func (s *Service) CreateTrunk(ctx context.Context, e TrunkEdit) (Trunk, error) {
 	t := Trunk{ID: TrunkID(db.ID()), UnitID: string(auth.From(ctx).UnitID), Enabled: true, WhenFull: FullOverflow, CreatedAt: db.Now(), UpdatedAt: db.Now()}
-	err := create(ctx, s, &t, func(store) error {
+	err := create(ctx, s, &t, func(st store) error {
 		put(&t.Name, e.Name)
 		s.editTrunk(&t, e)
-		return nil
+		return st.freeName(&Phone{}, t.Name)
 	})
 	return t, err
 }

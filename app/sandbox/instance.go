@@ -113,8 +113,8 @@ func (i *Instance) Stop(ctx context.Context) error {
 	if i.lock != nil {
 		if i.temp {
 			os.RemoveAll(i.Dir)
-			os.Remove(i.lock.Name())
 		}
+		os.Remove(i.lock.Name())
 		i.lock.Close()
 		i.slot.free()
 		i.lock = nil
@@ -133,8 +133,20 @@ func (i *Instance) Kill() error {
 	return nil
 }
 
-// Pause stops the server in its tracks, as a stalled disk or host would. Its sockets stay open.
-func (i *Instance) Pause() error { return i.signal(syscall.SIGSTOP) }
+// Pause stops the server in its tracks, as a stalled disk or host would, and returns when all its threads stand still.
+// Its sockets stay open.
+func (i *Instance) Pause() error {
+	if err := i.signal(syscall.SIGSTOP); err != nil {
+		return err
+	}
+	for range 1000 {
+		if stopped(i.PID()) {
+			return nil
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return fmt.Errorf("sandbox: %s does not stand still", i.Name)
+}
 
 // Resume lets a paused server go on.
 func (i *Instance) Resume() error { return i.signal(syscall.SIGCONT) }
@@ -241,9 +253,14 @@ func (i *Instance) lay() error {
 	if err != nil {
 		return err
 	}
+	mark, err := json.Marshal(Info{Name: i.Name, Temporary: i.temp}) // for sweep, if we do not get as far as publish
+	if err != nil {
+		return err
+	}
 	return i.write(map[string]string{
-		"etc/passwd": "root:x:0:0:root:/root:/bin/sh\n",
-		"etc/group":  "root:x:0:\n",
+		"sandbox.json": string(mark),
+		"etc/passwd":   "root:x:0:0:root:/root:/bin/sh\n",
+		"etc/group":    "root:x:0:\n",
 		// Names are looked up in the hosts file alone. Asterisk asks for the host's own name and for A.ROOT-SERVERS.NET
 		// while it sets up a call, and a slow answer stalls the call for seconds.
 		"etc/nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
@@ -463,6 +480,18 @@ func stat(pid int) ([]string, error) {
 		return nil, fmt.Errorf("process %d: cannot read its state", pid)
 	}
 	return f, nil
+}
+
+// stopped tells whether every thread of the process stands still.
+func stopped(pid int) bool {
+	threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+	for _, t := range threads {
+		id, _ := strconv.Atoi(t.Name())
+		if f, err := stat(id); err == nil && f[0] != "T" {
+			return false
+		}
+	}
+	return err == nil
 }
 
 // born returns when the process started, in ticks since the machine did, or an error if it does not run.

@@ -320,6 +320,15 @@ func (s *Service) EnsureAdmin(ctx context.Context) (login, password string, crea
 	return login, password, true, nil
 }
 
+// FirstTenant is the oldest tenant, for the command line. On an empty installation it is problem.ErrNotFound.
+func (s *Service) FirstTenant(ctx context.Context) (Unit, error) {
+	root, err := store{s.db.WithContext(ctx)}.firstRoot()
+	if err == nil && root.ID == "" {
+		err = problem.ErrNotFound.With("There is no tenant yet: run callplane serve once.")
+	}
+	return root, err
+}
+
 // ResetPassword is Reset by login, for the command line; it also makes the account active and takes a second factor
 // away. With several tenants the login must be unique among them.
 func (s *Service) ResetPassword(ctx context.Context, login string) (password string, err error) {
@@ -372,7 +381,7 @@ func set[T any](to *T, from *T) {
 
 // tidy sorts role names and drops repeats.
 func tidy(roles []string) []string {
-	roles = slices.Clone(roles)
+	roles = append([]string{}, roles...) // never nil: the column is not null
 	slices.Sort(roles)
 	return slices.Compact(roles)
 }

@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -58,7 +60,7 @@ func command(ctx context.Context, args []string) error {
 	case verb == "list" && len(rest) == 0:
 		all, err := sandbox.List()
 		for _, info := range all {
-			print(info)
+			show(info)
 		}
 		return err
 	case verb == "stop" && len(rest) == 1:
@@ -109,7 +111,7 @@ func runServer(ctx context.Context, kind string, args []string) error {
 	if err != nil {
 		return err
 	}
-	print(s.Info())
+	show(s.Info())
 	select {
 	case <-ctx.Done():
 	case <-s.Done():
@@ -134,15 +136,26 @@ func config(args []string) error {
 	flags.StringVar(&a.Password, "password", os.Getenv("ARI_PASSWORD"), "ARI password (better in the environment: ARI_PASSWORD)")
 	flags.StringVar(&a.Country, "country", env("ASTERISK_COUNTRY", "us"), "whose tones: us, cn")
 	flags.StringVar(&a.ExternalAddress, "external", os.Getenv("ASTERISK_EXTERNAL_ADDRESS"), "the address the world sees, behind NAT")
-	music := flags.String("music", dialplans.MusicDir, "where music on hold goes, unless there is some")
+	music := flags.String("music", dialplans.MusicDir, "music on hold: each folder with something in it is a class")
 	flags.Parse(args)
 	if flags.NArg() != 1 {
 		return errors.New("config: which folder? Usually /etc/asterisk")
 	}
 	for _, m := range []sandbox.Music{sandbox.DefaultMusic, sandbox.JazzMusic} {
-		a.Music = append(a.Music, m.Class)
+		if own, _ := filepath.Glob(filepath.Join(*music, m.Class, "*")); len(own) > 0 {
+			continue // somebody has put their own there
+		}
 		if err := m.WriteFile(*music); err != nil {
 			return err
+		}
+	}
+	sounds, err := filepath.Glob(filepath.Join(*music, "*", "*"))
+	if err != nil {
+		return err
+	}
+	for _, name := range sounds {
+		if class := filepath.Base(filepath.Dir(name)); !slices.Contains(a.Music, class) {
+			a.Music = append(a.Music, class)
 		}
 	}
 	return dialplans.WriteAsterisk(flags.Arg(0), a)
@@ -156,8 +169,8 @@ func env(name, value string) string {
 	return value
 }
 
-// print writes one line of JSON.
-func print(info sandbox.Info) {
+// show writes one line of JSON.
+func show(info sandbox.Info) {
 	text, _ := json.Marshal(info) // plain strings and numbers
 	fmt.Println(string(text))
 }

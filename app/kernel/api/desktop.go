@@ -30,6 +30,16 @@ func (r *Router) serveDesktop(c *gin.Context, name string) {
 	if strings.HasPrefix(name, "assets/") { // their names change with their content
 		h.Set("Cache-Control", "public, max-age=31536000, immutable")
 	}
-	c.Status(http.StatusOK) // gin's NoRoute has set 404
+	c.Status(http.StatusOK)   // gin's NoRoute has set 404
+	if name == "index.html" { // ServeFileFS would send the browser to "/"
+		index, err := fs.ReadFile(r.desktop, name)
+		if err != nil {
+			writeProblem(c.Writer, encode(ErrNoRoute, ""), nil)
+			return
+		}
+		h.Set("Content-Type", "text/html; charset=utf-8")
+		_, _ = c.Writer.Write(index) // a client that has gone is no news
+		return
+	}
 	http.ServeFileFS(c.Writer, c.Request, r.desktop, name)
 }

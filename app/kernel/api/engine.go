@@ -40,7 +40,7 @@ func New(o Options) *Router {
 	}
 	o.Log = o.Log.With("module", "api")
 	if o.Recheck <= 0 {
-		o.Recheck = 5 * time.Second
+		o.Recheck = 15 * time.Second
 	}
 	humaOnce.Do(func() { // these are huma's variables, the same for all routers
 		huma.DefaultArrayNullable = false

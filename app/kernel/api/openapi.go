@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"reflect"
+	"strconv"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -25,7 +26,7 @@ func humaConfig(build string) huma.Config {
 					"Send the header `" + versionHeader + ": " + Version + "` to be refused rather than misunderstood by another version.",
 			},
 			Components: &huma.Components{
-				Schemas: huma.NewMapRegistry("#/components/schemas/", schemaName),
+				Schemas: huma.NewMapRegistry("#/components/schemas/", uniqueNames()),
 				SecuritySchemes: map[string]*huma.SecurityScheme{
 					"bearer":  {Type: "http", Scheme: "bearer", Description: "An API key, or the token that signing in gives"},
 					"session": {Type: "apiKey", In: "cookie", Name: cookieName, Description: "The browser's session; with TLS it is named " + secureCookieName},
@@ -35,6 +36,26 @@ func humaConfig(build string) huma.Config {
 		Formats:                      map[string]huma.Format{"application/json": format, "json": format},
 		DefaultFormat:                "application/json",
 		RejectUnknownQueryParameters: true,
+	}
+}
+
+// uniqueNames is schemaName, with a number behind a name that another type has already.
+func uniqueNames() func(t reflect.Type, hint string) string {
+	taken := map[string]reflect.Type{}
+	return func(t reflect.Type, hint string) string {
+		name := schemaName(t, hint)
+		for t.Kind() == reflect.Pointer {
+			t = t.Elem()
+		}
+		if t.Kind() != reflect.Struct {
+			return name
+		}
+		free := name
+		for n := 2; taken[free] != nil && taken[free] != t; n++ {
+			free = name + strconv.Itoa(n)
+		}
+		taken[free] = t
+		return free
 	}
 }
 

@@ -37,7 +37,7 @@ type Options struct {
 	PerSecond      float64        // requests a second for each key, session or address; 0 means 50
 	Burst          int            // and at once; 0 means 4 times PerSecond
 
-	// Recheck is how often an open stream asks whether its session still runs; 0 means 5 s.
+	// Recheck is how often an open stream asks whether its session still runs; 0 means 15 s.
 	Recheck time.Duration
 }
 

@@ -283,15 +283,23 @@ func (b *Bus) readOn(ctx context.Context, after *uint64, subjects []string, out 
 // is closed. afterSeq 0 means only new ones. types filters as in Consumer. It keeps no place and waits for a slow
 // reader. Errors: ErrGone when events after afterSeq are no longer kept or never were, or an outage.
 func (b *Bus) Tail(ctx context.Context, afterSeq uint64, types ...string) (<-chan Event, error) {
+	if afterSeq == 0 {
+		last, err := b.LastSeq(ctx)
+		if err != nil {
+			return nil, err
+		}
+		afterSeq = last
+	}
+	return b.TailAfter(ctx, afterSeq, types...)
+}
+
+// TailAfter is Tail where 0 means what it says: from the first event there ever was.
+func (b *Bus) TailAfter(ctx context.Context, afterSeq uint64, types ...string) (<-chan Event, error) {
 	info, err := b.events.Info(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("bus: tail: %w", err)
 	}
-	last := info.State.LastSeq
-	switch {
-	case afterSeq == 0:
-		afterSeq = last
-	case afterSeq > last, afterSeq+1 < info.State.FirstSeq:
+	if last := info.State.LastSeq; afterSeq > last || afterSeq+1 < info.State.FirstSeq {
 		return nil, ErrGone.With("The stream has events %d to %d; asked for those after %d.", info.State.FirstSeq, last, afterSeq)
 	}
 	in, out := make(chan read, 64), make(chan Event, 256)

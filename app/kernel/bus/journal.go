@@ -29,7 +29,7 @@ type entry struct {
 	kind    kind
 	at      time.Time // when it was given to us
 	subject string
-	id      string // of an event: the key for idempotence
+	id      string // of an event: the key for idempotence; of a value: its time to live, if it has one
 	data    []byte
 	bucket  string // of a value
 	end     int64  // where the entry ends in the journal

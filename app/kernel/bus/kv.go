@@ -71,6 +71,11 @@ func (k *KV) Put(key string, value []byte) {
 	k.b.w.put(&entry{kind: kindPut, at: time.Now(), subject: k.subject(key), bucket: k.name, data: value})
 }
 
+// PutFor is Put of a value that goes by itself after d, in whole seconds.
+func (k *KV) PutFor(key string, value []byte, d time.Duration) {
+	k.b.w.put(&entry{kind: kindPut, at: time.Now(), subject: k.subject(key), bucket: k.name, data: value, id: ttl(d)})
+}
+
 // Delete removes a key, in the writer's order like Put; it never waits.
 func (k *KV) Delete(key string) {
 	k.b.w.put(&entry{kind: kindDelete, at: time.Now(), subject: k.subject(key), bucket: k.name})

@@ -117,6 +117,9 @@ func (b *Bus) storeValues(ctx context.Context, values []*entry) error {
 			}
 		}
 		m := &nats.Msg{Subject: e.subject, Data: e.data}
+		if e.id != "" {
+			m.Header = nats.Header{"Nats-TTL": {e.id}}
+		}
 		if e.kind == kindDelete {
 			m.Header = nats.Header{"KV-Operation": {"DEL"}, "Nats-TTL": {ttl(markerTTL)}}
 		}

@@ -5,10 +5,12 @@ package ari_test
 import (
 	"log/slog"
 	"net/url"
+	"os"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"callplane/app/pbx"
 	"callplane/app/pbx/ari"
 	"callplane/app/pbx/pbxtest"
 	"callplane/app/pbx/pbxtest/siprig"
@@ -24,12 +26,18 @@ func TestConformance(t *testing.T) {
 	}
 	link := siprig.NewProxy(t, at.Host)
 	numbers := prometheus.NewRegistry()
-	sw := ari.New(ari.Config{
+	level := slog.LevelInfo
+	if os.Getenv("ARI_TRACE") != "" { // every event of Asterisk
+		level = slog.LevelDebug
+	}
+	cfg := ari.Config{
 		Name: "conformance", URL: "http://" + link.Addr() + at.Path, User: ast.User, Password: ast.Password,
-		Metrics: numbers, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
-	})
+		Log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: level})),
+	}
+	counted := cfg
+	counted.Metrics = numbers
 	pbxtest.Run(t, siprig.New(t, siprig.Config{
-		Switch: sw, Link: link, SIP: ast.SIP, SIPUser: ari.SIPUser,
+		Switch: ari.New(counted), Another: func() pbx.Switch { return ari.New(cfg) }, Link: link, SIP: ast.SIP, SIPUser: ari.SIPUser,
 		Music: map[string][]float64{
 			sandbox.DefaultMusic.Class: sandbox.DefaultMusic.Tones, sandbox.JazzMusic.Class: sandbox.JazzMusic.Tones,
 		},

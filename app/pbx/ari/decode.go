@@ -15,7 +15,8 @@ var (
 	wanted = []string{
 		ari.Events.StasisStart, ari.Events.StasisEnd, ari.Events.ChannelDestroyed, ari.Events.ChannelHangupRequest,
 		ari.Events.ChannelStateChange, ari.Events.Dial, ari.Events.ChannelDtmfReceived, ari.Events.ChannelHold,
-		ari.Events.ChannelUnhold, transferEvent, ari.Events.PlaybackFinished, ari.Events.RecordingStarted,
+		ari.Events.ChannelUnhold, transferEvent, ari.Events.PlaybackStarted, ari.Events.PlaybackFinished,
+		ari.Events.RecordingStarted,
 		ari.Events.RecordingFinished, ari.Events.RecordingFailed, ari.Events.ApplicationReplaced,
 	}
 	wantedLines = []string{
@@ -45,6 +46,7 @@ type frame struct {
 	Cause       int
 	Soft        bool
 	DialStatus  string
+	State       string // ChannelTransfer: empty when it is asked for, then what we have reported of it
 	Digit       string
 	Playback    struct {
 		ID        string

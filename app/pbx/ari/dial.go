@@ -16,7 +16,7 @@ import (
 	"callplane/app/pbx"
 )
 
-// tagVariable keeps a leg's tag until it is answered; from then on Stasis has it among its words.
+// tagVariable keeps whom a leg is for, and its tag, until it is answered; from then on Stasis has them among its words.
 const tagVariable = "CALLPLANE_TAG"
 
 // Dial calls a phone or, over a trunk, a number. The leg comes to us when it is answered.
@@ -64,10 +64,13 @@ func (s *Switch) originate(id pbx.LegID, d pbx.Dial) (ari.OriginateRequest, erro
 	req := ari.OriginateRequest{
 		ChannelID: string(id),
 		App:       s.cfg.App,
-		AppArgs:   "dial," + d.Tag,
 		CallerID:  callerID(d.CallerNumber, d.CallerName),
 		Timeout:   60,
 		Variables: map[string]string{},
+	}
+	to := d.Phone
+	if d.Trunk != "" {
+		to = d.Number
 	}
 	switch {
 	case !goodLeg(string(id)):
@@ -83,9 +86,8 @@ func (s *Switch) originate(id pbx.LegID, d pbx.Dial) (ari.OriginateRequest, erro
 	if d.Timeout > 0 {
 		req.Timeout = max(1, int((d.Timeout+time.Second-1)/time.Second))
 	}
-	if d.Tag != "" {
-		req.Variables[tagVariable] = d.Tag
-	}
+	req.AppArgs = "dial," + to + "," + d.Tag
+	req.Variables[tagVariable] = to + "," + d.Tag
 	if d.AutoAnswer {
 		req.Variables["PJSIP_HEADER(add,Call-Info)"] = "<sip:callplane>;answer-after=0"
 		req.Variables["PJSIP_HEADER(add,Alert-Info)"] = "<http://callplane>;info=alert-autoanswer;delay=0"
@@ -181,8 +183,21 @@ func (s *Switch) SendDigits(ctx context.Context, id pbx.LegID, digits string) er
 	return s.post(ctx, "dtmf", id, url.Values{"dtmf": {digits}, "duration": {"100"}, "between": {"80"}})
 }
 
+// referPause is how long after ChannelTransfer we leave Asterisk alone. It says so before it has remembered the
+// transfer (refer_incoming_ari_request in res_pjsip_refer.c, 22.10), and an answer in between kills it: seen.
+const referPause = 250 * time.Millisecond
+
 // Referred tells the phone what became of the transfer it asked for.
 func (s *Switch) Referred(ctx context.Context, id pbx.LegID, done bool) error {
+	s.mu.Lock()
+	pause := time.Duration(0)
+	if l := s.legs[id]; l != nil {
+		pause = referPause - time.Since(l.referred)
+	}
+	s.mu.Unlock()
+	if sleep(ctx, pause) != nil {
+		return unreachable("transfer_progress", ctx.Err())
+	}
 	states := []string{"channel_progress", "channel_answered"}
 	if !done {
 		states = []string{"channel_declined"}

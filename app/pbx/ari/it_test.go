@@ -65,6 +65,11 @@ func newWorld(t *testing.T) *world {
 	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: level}))
 	w.sw = New(Config{Name: "it", URL: ast.Info.ARI, User: ast.Info.User, Password: ast.Info.Password, Log: log})
 	w.run()
+	snap, err := w.sw.Snapshot(t.Context())
+	w.ok(err)
+	for _, l := range snap.Legs { // of a test that failed
+		_ = w.sw.Hangup(t.Context(), l.ID, pbx.NormalClearing)
+	}
 	w.carrier = w.phone(sipphone.Config{Addr: "127.0.0.2", User: "carrier", Tone: 440})
 	return w
 }

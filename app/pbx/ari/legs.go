@@ -27,6 +27,7 @@ type memory struct {
 	spies map[pbx.LegID]*spy    // by ear
 	waits map[string]chan error // snoops whose StasisStart somebody waits for
 	rooms map[string]bool       // bridges that we know are there
+	parks map[string]park       // by bridge
 	lines map[string]pbx.LineState
 }
 
@@ -39,6 +40,7 @@ func newMemory() memory {
 		spies: map[pbx.LegID]*spy{},
 		waits: map[string]chan error{},
 		rooms: map[string]bool{},
+		parks: map[string]park{},
 		lines: map[string]pbx.LineState{},
 	}
 }
@@ -53,6 +55,7 @@ type leg struct {
 	rang     bool
 	progress bool
 	phone    bool
+	referred time.Time // when its party asked for a transfer, by our clock
 
 	asked   bool      // we want it hung up
 	why     pbx.Cause // and say so
@@ -66,6 +69,11 @@ type leg struct {
 
 	last *pbx.Event // Ended, once known; told when the recordings are finished
 	due  time.Time  // in dying: when we stop waiting
+}
+
+// leaving tells that somebody has hung up.
+func (l *leg) leaving() bool {
+	return l.asked || l.party || l.cause != 0 || l.last != nil || !l.due.IsZero()
 }
 
 // newLeg remembers a leg.
@@ -98,8 +106,11 @@ func (s *Switch) end(l *leg, at time.Time) {
 		if l.why != pbx.CauseUnknown {
 			e.Cause = l.why
 		}
-	case e.Cause == pbx.CauseUnknown:
+	case e.Cause == pbx.CauseUnknown && l.outcome != "":
 		e.Cause = outcomes[l.outcome]
+	}
+	if e.Cause == pbx.CauseUnknown && l.party { // a BYE or CANCEL gives no reason as a rule
+		e.Cause = pbx.NormalClearing
 	}
 	l.last = &e
 	if len(l.recs) > 0 {
@@ -118,6 +129,7 @@ var outcomes = map[string]pbx.Cause{
 
 // bury tells the last event of a leg.
 func (s *Switch) bury(l *leg) {
+	s.put(l, "")
 	delete(s.legs, l.id)
 	delete(s.dying, l.id)
 	s.done[l.id] = time.Now()
@@ -141,10 +153,9 @@ func (s *Switch) sweep(now time.Time) {
 		}
 		for id := range l.recs {
 			s.log.Warn("asterisk has not ended a recording", "channel_id", l.id, "recording", id)
-			delete(s.recs, id)
 			s.tell(pbx.Event{Kind: pbx.RecordEnded, Leg: l.id, At: now, Recording: id})
+			s.dropRecording(id, l.id) // the last one buries the leg
 		}
-		s.bury(l)
 	}
 	for id, at := range s.done {
 		if now.Sub(at) > doneFor {
@@ -180,18 +191,4 @@ func (s *Switch) legError(id pbx.LegID, err error, also ...int) error {
 		return fmt.Errorf("leg %s is not answered yet: %w", id, err)
 	}
 	return fmt.Errorf("leg %s: %w (%w)", id, pbx.ErrNoLeg, err)
-}
-
-// setPlace notes where a leg is now, and ends the listening of one that is moved.
-func (s *Switch) setPlace(bridge string, ids ...pbx.LegID) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, id := range ids {
-		if l := s.legs[id]; l != nil {
-			l.place = bridge
-		}
-		if sp := s.spies[id]; sp != nil && sp.bridge() != bridge {
-			s.endSpy(sp)
-		}
-	}
 }

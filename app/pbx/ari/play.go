@@ -4,10 +4,11 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
+
+	ari "github.com/CyCoreSystems/ari/v6"
 
 	"callplane/app/kernel/problem"
 	"callplane/app/pbx"
@@ -15,9 +16,17 @@ import (
 
 // playing is a playback that has not ended.
 type playing struct {
-	parts int  // that Asterisk plays one after another; nearly always one
-	left  int  // that have not finished
-	ok    bool // something was played
+	parts int       // that Asterisk plays one after another; nearly always one
+	left  int       // that have not finished
+	ok    bool      // something was played
+	many  bool      // a part has several media
+	since time.Time // when Asterisk began with the present one
+}
+
+// heard notes that a medium is over. Asterisk tells only how the last of them went; one that took any time was heard.
+func (p *playing) heard(until time.Time) {
+	p.ok = p.ok || p.many && !p.since.IsZero() && until.Sub(p.since) > 60*time.Millisecond
+	p.since = until
 }
 
 // part is what Asterisk can play in one request.
@@ -35,16 +44,13 @@ func (s *Switch) Play(ctx context.Context, id pbx.LegID, play pbx.PlayID, media 
 	s.mu.Lock()
 	l := s.legs[id]
 	if l != nil && l.last == nil {
-		l.plays[play] = &playing{parts: len(parts), left: len(parts)}
+		l.plays[play] = &playing{parts: len(parts), left: len(parts), many: len(media) > 1}
 	}
 	s.mu.Unlock()
 	for i, p := range parts {
-		a := ask{op: "play", method: http.MethodPost, path: path("channels", string(id), "play", partID(play, i, len(parts))),
-			body: map[string]any{"media": p.media}}
-		if p.offset > 0 {
-			a.query = url.Values{"offsetms": {strconv.FormatInt(p.offset.Milliseconds(), 10)}}
-		}
-		err := s.do(ctx, a, nil)
+		err := s.do(ctx, ask{op: "play", method: http.MethodPost,
+			path: path("channels", string(id), "play", partID(play, i, len(parts))),
+			body: map[string]any{"media": p.media, "offsetms": p.offset.Milliseconds()}}, nil)
 		if err == nil {
 			continue
 		}
@@ -145,8 +151,8 @@ func (s *Switch) StopPlay(ctx context.Context, id pbx.LegID, play pbx.PlayID) er
 	return first
 }
 
-// playEnded tells PlayEnded, once for each playback. Switch.mu is held.
-func (s *Switch) playEnded(f *frame) {
+// playChanged is news of a playback: PlayEnded is told once for each. Switch.mu is held.
+func (s *Switch) playChanged(f *frame) {
 	name, ok := strings.CutPrefix(f.Playback.TargetURI, "channel:")
 	l := s.legs[pbx.LegID(name)]
 	play := playOf(f.Playback.ID)
@@ -154,6 +160,12 @@ func (s *Switch) playEnded(f *frame) {
 		return
 	}
 	p := l.plays[play]
+	if f.Type == ari.Events.PlaybackStarted {
+		if p != nil {
+			p.heard(f.at())
+		}
+		return
+	}
 	switch {
 	case p != nil:
 	case l.before && !helper(f.Playback.ID): // it was begun before we came
@@ -162,10 +174,13 @@ func (s *Switch) playEnded(f *frame) {
 		return
 	}
 	p.left--
+	p.heard(f.at())
+	p.since = time.Time{}
 	p.ok = p.ok || f.Playback.State == "done"
 	if p.left > 0 {
 		return
 	}
 	delete(l.plays, play)
-	s.tell(pbx.Event{Kind: pbx.PlayEnded, Leg: l.id, At: f.at(), Play: play, OK: p.ok})
+	s.tell(pbx.Event{Kind: pbx.PlayEnded, Leg: l.id, At: f.at(), Play: play,
+		OK: p.ok && (f.Playback.State == "done" || !l.leaving())})
 }

@@ -30,6 +30,16 @@ type provisioner struct {
 	mu    sync.Mutex // guards what follows
 	fresh bool       // Asterisk has restarted: write everything, compare nothing
 	known map[string]line
+	names map[string]line // the wanted ones; nil before the first Provision
+}
+
+// wanted tells whether a line shall be there, as far as we know. Asterisk lists a line that was deleted until the last of
+// its calls has ended.
+func (p *provisioner) wanted(name string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_, ok := p.names[name]
+	return ok || p.names == nil
 }
 
 // forgetAll makes the next sync write every line: after a restart Asterisk has them all, but not their states.
@@ -82,7 +92,7 @@ func (s *Switch) sync(ctx context.Context, want map[string]line) error {
 	p := &s.provision
 	p.mu.Lock()
 	known, fresh := maps.Clone(p.known), p.fresh
-	p.fresh = false
+	p.fresh, p.names = false, want
 	p.mu.Unlock()
 	for name := range known {
 		there[name] = true
@@ -129,7 +139,9 @@ func (s *Switch) sync(ctx context.Context, want map[string]line) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for name, state := range states { // a new line has no event
-		s.setLine(name, state, time.Now())
+		if _, ok := want[name]; ok {
+			s.setLine(name, state, time.Now())
+		}
 	}
 	return nil
 }

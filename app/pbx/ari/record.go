@@ -21,8 +21,9 @@ import (
 type recording struct {
 	leg     pbx.LegID
 	limit   time.Duration
-	started time.Time // as Asterisk says
-	stopped bool      // by us
+	started time.Time   // as Asterisk says
+	stopped bool        // by us
+	timer   *time.Timer // for the limit, since Asterisk overruns its own by up to a second; nil before the start
 }
 
 // A recording hangs on a snoop of its leg. recSnoop is its channel id; recSnoopLeg reads the leg back from it, so that
@@ -58,8 +59,8 @@ func (s *Switch) Record(ctx context.Context, id pbx.LegID, rec pbx.RecordingID, 
 	}
 	s.mu.Unlock()
 	q := url.Values{"name": {string(rec)}, "format": {"wav"}, "ifExists": {"overwrite"}, "beep": {"false"}, "terminateOn": {"none"}}
-	if limit > 0 {
-		q.Set("maxDurationSeconds", fmt.Sprint(int(math.Ceil(limit.Seconds()))))
+	if limit > 0 { // should we be away when it is over
+		q.Set("maxDurationSeconds", fmt.Sprint(int(math.Ceil(limit.Seconds()))+1))
 	}
 	err := s.do(ctx, ask{op: "record", method: http.MethodPost, path: path("channels", snoop, "record"), query: q}, nil)
 	if err == nil {
@@ -79,6 +80,9 @@ func (s *Switch) Record(ctx context.Context, id pbx.LegID, rec pbx.RecordingID, 
 
 // dropRecording forgets a recording. Switch.mu is held.
 func (s *Switch) dropRecording(rec pbx.RecordingID, leg pbx.LegID) {
+	if r := s.recs[rec]; r != nil && r.timer != nil {
+		r.timer.Stop()
+	}
 	delete(s.recs, rec)
 	l := s.legs[leg]
 	if l == nil {
@@ -156,6 +160,12 @@ func (s *Switch) FetchRecording(ctx context.Context, rec pbx.RecordingID) (io.Re
 	if err := s.ready("fetch_recording"); err != nil {
 		return nil, err
 	}
+	s.mu.Lock()
+	running := s.recs[rec] != nil
+	s.mu.Unlock()
+	if running { // the file is there, with a part of it
+		return nil, fmt.Errorf("recording %s runs: %w", rec, pbx.ErrNoRecording)
+	}
 	resp, err := s.link.send(ctx, ask{op: "fetch_recording", method: http.MethodGet, path: path("recordings", "stored", string(rec), "file")})
 	if err != nil {
 		return nil, recordError(rec, err)
@@ -190,6 +200,11 @@ func (s *Switch) recordChanged(f *frame) {
 			return
 		}
 		r.started = f.at()
+		if r.limit > 0 {
+			r.timer = time.AfterFunc(r.limit, func() {
+				s.later("stop a recording", func(ctx context.Context) error { return s.StopRecord(ctx, rec) })
+			})
+		}
 		s.tell(pbx.Event{Kind: pbx.RecordStarted, Leg: id, At: f.at(), Recording: rec})
 		return
 	}
@@ -210,7 +225,7 @@ func (s *Switch) recordEnd(f *frame, rec pbx.RecordingID, r *recording) pbx.Even
 	}
 	l := s.legs[r.leg]
 	asked := r.stopped || r.started.IsZero() || // of one that was there before us, we do not know
-		l == nil || l.asked || l.party || l.cause != 0 || l.last != nil || !l.due.IsZero() ||
+		l == nil || l.leaving() ||
 		r.limit > 0 && length >= r.limit-time.Second
 	return pbx.Event{Kind: pbx.RecordEnded, Leg: r.leg, At: f.at(), Recording: rec, Length: length,
 		OK: asked && f.Type == ari.Events.RecordingFinished && f.Recording.State == "done"}

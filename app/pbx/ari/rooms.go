@@ -17,24 +17,6 @@ import (
 // audio Asterisk passes through without a look.
 const roomType = "mixing,dtmf_events"
 
-// Park gives the leg music: it goes into the one holding bridge of the class, which plays to all who wait in it.
-func (s *Switch) Park(ctx context.Context, id pbx.LegID, music string) error {
-	if music == "" {
-		music = "default"
-	}
-	if !goodName(music) {
-		return problem.ErrInvalid.At("music", "malformed", "%q is no class of music.", music)
-	}
-	bridge := s.parkPrefix() + music
-	return s.enter(ctx, bridge, []pbx.LegID{id}, func() error {
-		if err := s.makeBridge(ctx, bridge, "holding"); err != nil {
-			return err
-		}
-		return s.do(ctx, ask{op: "bridge_moh", method: http.MethodPost, path: path("bridges", bridge, "moh"),
-			query: url.Values{"mohClass": {music}}}, nil)
-	})
-}
-
 // parkPrefix begins the ids of the bridges with music.
 func (s *Switch) parkPrefix() string { return s.cfg.App + "-park-" }
 
@@ -44,11 +26,11 @@ func (s *Switch) Join(ctx context.Context, room pbx.RoomID, ids ...pbx.LegID) er
 		return problem.ErrInvalid.At("room", "malformed", "A room needs a name and legs.")
 	}
 	bridge := string(room)
-	return s.enter(ctx, bridge, ids, func() error { return s.makeBridge(ctx, bridge, roomType) })
+	return s.enter(ctx, bridge, roomType, ids...)
 }
 
-// enter adds legs to a bridge that create makes, if we do not know it or if it has gone.
-func (s *Switch) enter(ctx context.Context, bridge string, ids []pbx.LegID, create func() error) error {
+// enter adds legs to a bridge, which is made if we do not know it or if it has gone.
+func (s *Switch) enter(ctx context.Context, bridge, kind string, ids ...pbx.LegID) error {
 	s.mu.Lock()
 	there := s.rooms[bridge]
 	s.mu.Unlock()
@@ -58,7 +40,7 @@ func (s *Switch) enter(ctx context.Context, bridge string, ids []pbx.LegID, crea
 	}
 	for {
 		if !there {
-			if err := create(); err != nil {
+			if err := s.makeBridge(ctx, bridge, kind); err != nil {
 				return err
 			}
 			s.mu.Lock()
@@ -155,7 +137,7 @@ func (s *Switch) Close(ctx context.Context, room pbx.RoomID) error {
 	delete(s.rooms, string(room))
 	for _, l := range s.legs {
 		if l.place == string(room) {
-			l.place = ""
+			s.put(l, "")
 		}
 	}
 	return nil

@@ -63,7 +63,7 @@ func (l *listing) bridgeOf() map[string]string {
 	return in
 }
 
-// words are what Stasis was told of a channel: "inbound,…", "dial,<tag>", "rec,<name>", "spy,<ear>,<target>,<mode>".
+// words are what Stasis was told of a channel: "inbound,…", "dial,<to>,<tag>", "rec,<name>", "spy,<ear>,<target>,<mode>".
 func (c *channel) words() []string {
 	_, rest, _ := strings.Cut(c.Dialplan.AppData, ",")
 	return strings.Split(rest, ",")
@@ -80,12 +80,15 @@ func (s *Switch) Snapshot(ctx context.Context) (pbx.Snapshot, error) {
 	}
 	snap := pbx.Snapshot{At: l.at, Lines: map[string]pbx.LineState{}}
 	for _, e := range l.endpoints {
-		if name, ok := strings.CutPrefix(e.Resource, prefix); ok {
+		if name, ok := strings.CutPrefix(e.Resource, prefix); ok && s.provision.wanted(name) {
 			snap.Lines[name] = lineState(e.State)
 		}
 	}
 	in := l.bridgeOf()
 	for _, c := range l.channels {
+		if s.isOver(pbx.LegID(c.ID)) {
+			continue // Asterisk still lists it, but its Ended is told
+		}
 		if !helper(c.ID) {
 			snap.Legs = append(snap.Legs, s.legState(ctx, c, in[c.ID], l.waiting[c.ID]))
 		} else if w := c.words(); w[0] == "rec" {
@@ -96,6 +99,14 @@ func (s *Switch) Snapshot(ctx context.Context) (pbx.Snapshot, error) {
 		}
 	}
 	return snap, nil
+}
+
+// isOver tells whether the leg's Ended is told.
+func (s *Switch) isOver(id pbx.LegID) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, over := s.done[id]
+	return over && s.legs[id] == nil
 }
 
 // legState is one channel of a listing as a leg.
@@ -110,11 +121,11 @@ func (s *Switch) legState(ctx context.Context, c channel, bridge string, waiting
 	words := c.words()
 	switch {
 	case waiting:
-		st.Tag = s.variable(ctx, c.ID, tagVariable)
-		st.From, st.To = c.Connected.Number, c.Caller.Number
+		st.To, st.Tag, _ = strings.Cut(s.variable(ctx, c.ID, tagVariable), ",")
+		st.From = c.Caller.Number
 	case words[0] == "dial":
-		st.Tag = strings.Join(words[1:], ",")
-		st.From, st.To = c.Connected.Number, c.Caller.Number
+		st.To, st.Tag, _ = strings.Cut(strings.Join(words[1:], ","), ",")
+		st.From = c.Caller.Number
 	default:
 		st.Inbound = true
 		var f frame
@@ -158,13 +169,13 @@ func (s *Switch) remember(ctx context.Context, info ari.AsteriskInfo) error {
 	restarted := !s.started.IsZero() && !started.Equal(s.started)
 	s.version, s.started = info.SystemInfo.Version, started
 
-	old := s.legs
+	old, recs := s.legs, s.recs
 	lines := s.lines
 	s.memory = newMemory()
 	s.lines = lines
 	in := l.bridgeOf()
 	for _, b := range l.bridges {
-		s.rooms[b.ID] = !strings.HasPrefix(b.ID, s.parkPrefix()) // a park may lack its music, so it is made once more
+		s.rooms[b.ID] = true
 	}
 	for _, c := range l.channels {
 		if helper(c.ID) {
@@ -184,18 +195,24 @@ func (s *Switch) remember(ctx context.Context, info ari.AsteriskInfo) error {
 		if !g.dialled || !l.waiting[c.ID] {
 			g.answered = g.answered || c.up()
 		}
-		g.place = in[c.ID]
+		g.place = ""
+		s.put(g, in[c.ID])
 	}
 	for _, c := range l.channels {
 		if helper(c.ID) {
-			s.rememberHelper(&c, live[c.ID])
+			s.rememberHelper(&c, live[c.ID], recs)
 		}
 	}
-	s.rememberLines(l)
+	for rec, r := range recs {
+		if r.timer != nil && s.recs[rec] != r {
+			r.timer.Stop()
+		}
+	}
 	s.up = true
 	s.metrics.connected.Set(1)
 	s.log.Info("connected to asterisk", "version", s.version, "legs", len(s.legs), "lines", len(s.lines), "restarted", restarted)
 	s.tell(pbx.Event{Kind: pbx.Resync, At: time.Now()})
+	s.rememberLines(l)
 	if restarted {
 		s.provision.forgetAll()
 		s.laterLocked("write phones and trunks again after a restart of asterisk", s.provisionAgain)
@@ -204,20 +221,25 @@ func (s *Switch) remember(ctx context.Context, info ari.AsteriskInfo) error {
 }
 
 // rememberHelper finds out what a snoop from before is for, and hangs it up if it is for nothing.
-func (s *Switch) rememberHelper(c *channel, live bool) {
+func (s *Switch) rememberHelper(c *channel, live bool, recs map[pbx.RecordingID]*recording) {
 	words := c.words()
 	switch {
 	case words[0] == "rec" && live:
 		leg, ok := recSnoopLeg(c.ID)
 		if g := s.legs[leg]; ok && g != nil {
 			rec := pbx.RecordingID(strings.Join(words[1:], ","))
-			s.recs[rec] = &recording{leg: leg}
+			r := recs[rec]
+			if r == nil || r.leg != leg {
+				r = &recording{leg: leg}
+			}
+			s.recs[rec] = r
 			g.recs[rec] = true
 			return
 		}
 	case words[0] == "spy" && len(words) == 4:
-		sp := &spy{pbx.LegID(words[1]), pbx.LegID(words[2]), pbx.SpyMode(words[3]), c.ID}
-		if ear := s.legs[sp.ear]; ear != nil && ear.place == sp.bridge() && s.spies[sp.ear] == nil {
+		sp := &spy{ear: pbx.LegID(words[1]), target: pbx.LegID(words[2]), mode: pbx.SpyMode(words[3]), snoop: c.ID}
+		if ear := s.legs[sp.ear]; ear != nil && helper(ear.place) && s.spies[sp.ear] == nil {
+			sp.bridge = ear.place
 			s.spies[sp.ear] = sp
 			return
 		}
@@ -229,7 +251,7 @@ func (s *Switch) rememberHelper(c *channel, live bool) {
 func (s *Switch) rememberLines(l *listing) {
 	seen := map[string]bool{}
 	for _, e := range l.endpoints {
-		if name, ok := strings.CutPrefix(e.Resource, prefix); ok {
+		if name, ok := strings.CutPrefix(e.Resource, prefix); ok && s.provision.wanted(name) {
 			seen[name] = true
 			s.setLine(name, lineState(e.State), l.at)
 		}

@@ -19,12 +19,8 @@ type spy struct {
 	ear, target pbx.LegID
 	mode        pbx.SpyMode
 	snoop       string
+	bridge      string // where the ear sits; another one each time that it comes to listen
 }
-
-// bridge is where the ear sits.
-func (sp *spy) bridge() string { return spyBridge(sp.ear) }
-
-func spyBridge(ear pbx.LegID) string { return "~spy~" + string(ear) }
 
 // whispers is where the ear's voice goes, seen from the target's channel.
 var whispers = map[pbx.SpyMode]ari.Direction{
@@ -40,16 +36,21 @@ func (s *Switch) Spy(ctx context.Context, ear, target pbx.LegID, mode pbx.SpyMod
 	if ear == target {
 		return problem.ErrInvalid.At("target", "same", "A leg cannot listen to itself.")
 	}
-	sp := &spy{ear, target, mode, fmt.Sprintf("~spy~%x~%s", time.Now().UnixNano(), ear)}
-	bridge := sp.bridge()
-	make := func() error { return s.makeBridge(ctx, bridge, "mixing") }
-	if err := s.enter(ctx, bridge, []pbx.LegID{ear}, make); err != nil {
+	sp := &spy{ear: ear, target: target, mode: mode, snoop: fmt.Sprintf("~spy~%x~%s", time.Now().UnixNano(), ear)}
+	sp.bridge = sp.snoop
+	s.mu.Lock()
+	if old := s.spies[ear]; old != nil {
+		sp.bridge = old.bridge
+	}
+	s.mu.Unlock()
+	bridge := sp.bridge
+	if err := s.enter(ctx, bridge, "mixing", ear); err != nil {
 		return err
 	}
 	words := strings.Join([]string{"spy", string(ear), string(target), string(mode)}, ",")
 	err := s.snoop(ctx, target, sp.snoop, ari.SnoopOptions{AppArgs: words, Spy: ari.DirectionBoth, Whisper: whisper})
 	if err != nil {
-		s.dropSpyBridge(ear)
+		s.dropSpyBridge(ear, bridge)
 		return err
 	}
 	s.mu.Lock()
@@ -74,11 +75,11 @@ func (s *Switch) Spy(ctx context.Context, ear, target pbx.LegID, mode pbx.SpyMod
 }
 
 // dropSpyBridge takes the ear's bridge away again, if nobody listens in it.
-func (s *Switch) dropSpyBridge(ear pbx.LegID) {
+func (s *Switch) dropSpyBridge(ear pbx.LegID, bridge string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.spies[ear] == nil {
-		s.closeHelper(spyBridge(ear))
+	if sp := s.spies[ear]; sp == nil || sp.bridge != bridge {
+		s.closeHelper(bridge)
 	}
 }
 
@@ -87,7 +88,7 @@ func (s *Switch) closeHelper(bridge string) {
 	delete(s.rooms, bridge)
 	for _, l := range s.legs {
 		if l.place == bridge {
-			l.place = ""
+			s.put(l, "")
 		}
 	}
 	s.laterLocked("close a bridge", func(ctx context.Context) error {
@@ -101,7 +102,7 @@ func (s *Switch) endSpy(sp *spy) {
 		delete(s.spies, sp.ear)
 	}
 	s.laterLocked("hang up a snoop", func(ctx context.Context) error { return s.hangupHelper(ctx, sp.snoop) })
-	s.closeHelper(sp.bridge())
+	s.closeHelper(sp.bridge)
 }
 
 // spyLost ends the listenings that a leg which has gone was part of. Switch.mu is held.

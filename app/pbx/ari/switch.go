@@ -45,7 +45,7 @@ type Switch struct {
 	mu       sync.Mutex // guards all below; events are put into the box under it, so their order is that of our memory
 	up       bool       // the event link stands, and our memory is right
 	replaced bool
-	deaf     bool // Asterisk has no line yet whose changes it could tell
+	deaf     bool            // Asterisk has no line yet whose changes it could tell
 	ctx      context.Context // of Run; nil before and after it
 	version  string
 	started  time.Time // when Asterisk was

@@ -17,14 +17,15 @@ func (s *Switch) translate(f *frame) {
 	switch f.Type {
 	case ari.Events.PeerStatusChange, ari.Events.ContactStatusChange:
 		s.lineChanged(f)
-	case ari.Events.PlaybackFinished:
-		s.playEnded(f)
+	case ari.Events.PlaybackStarted, ari.Events.PlaybackFinished:
+		s.playChanged(f)
 	case ari.Events.RecordingStarted, ari.Events.RecordingFinished, ari.Events.RecordingFailed:
 		s.recordChanged(f)
 	case ari.Events.Dial:
 		s.dialChanged(f)
 	case transferEvent:
-		if l := s.legs[pbx.LegID(f.ReferredBy.Source.ID)]; l != nil && l.last == nil {
+		if l := s.legs[pbx.LegID(f.ReferredBy.Source.ID)]; l != nil && l.last == nil && f.State == "" {
+			l.referred = time.Now()
 			s.tell(pbx.Event{Kind: pbx.TransferAsked, Leg: l.id, At: f.at(), To: f.ReferTo.Requested.Destination})
 		}
 	default:
@@ -78,11 +79,12 @@ func (s *Switch) channelChanged(f *frame, id pbx.LegID) {
 	}
 	switch f.Type {
 	case ari.Events.ChannelHangupRequest:
-		if f.Cause > 0 && f.Cause <= 127 {
-			l.cause = pbx.Cause(f.Cause)
-		}
-		if !f.Soft { // by a SIP message; ours and Asterisk's own are soft
+		switch {
+		case !f.Soft: // by a SIP message; ours and Asterisk's own are soft
 			l.party = true
+			l.cause = pbx.Cause(f.Cause)
+		case f.Cause != softExplicit:
+			l.cause = pbx.Cause(f.Cause)
 		}
 	case ari.Events.ChannelStateChange:
 		if f.Channel.up() && !l.dialled {
@@ -98,6 +100,9 @@ func (s *Switch) channelChanged(f *frame, id pbx.LegID) {
 		s.tell(pbx.Event{Kind: pbx.Unheld, Leg: id, At: f.at()})
 	}
 }
+
+// softExplicit is what a DELETE leaves as the cause of its ChannelHangupRequest: a flag of Asterisk's, no Q.850 cause.
+const softExplicit = 32
 
 // answered tells Answered, once.
 func (s *Switch) answered(l *leg, at time.Time) {
@@ -250,7 +255,7 @@ func (s *Switch) ours(c *channel) bool {
 // lineChanged is news of a phone or trunk.
 func (s *Switch) lineChanged(f *frame) {
 	name, ok := strings.CutPrefix(f.Endpoint.Resource, prefix)
-	if !ok || f.Endpoint.Technology != "PJSIP" {
+	if !ok || f.Endpoint.Technology != "PJSIP" || !s.provision.wanted(name) {
 		return
 	}
 	s.setLine(name, lineState(f.Endpoint.State), f.at())

@@ -68,7 +68,7 @@ func (sw *Switch) dial(id pbx.LegID, d pbx.Dial) (*Party, Behaviour, error) {
 		return nil, Behaviour{}, pbx.ErrNoLine.With("%s cannot be reached.", name)
 	}
 	p := &Party{
-		sw: sw, id: id, name: d.Phone, line: name, from: d.CallerNumber, to: d.Phone, since: time.Now(), hertz: sw.tone(), dial: &d,
+		sw: sw, id: id, name: d.Phone, trunk: d.Trunk, phone: d.Phone, from: d.CallerNumber, to: d.Phone, since: time.Now(), hertz: sw.tone(), dial: &d,
 	}
 	var b Behaviour
 	if ln.trunk {

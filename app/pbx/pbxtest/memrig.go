@@ -82,6 +82,9 @@ func (r *MemoryRig) Cut() { r.sw.Cut() }
 // Restore mends it.
 func (r *MemoryRig) Restore() { r.sw.Restore() }
 
+// Another is the next control plane.
+func (r *MemoryRig) Another() pbx.Switch { return r.sw.Attach() }
+
 // memoryPhone is a Phone as the suite sees it.
 type memoryPhone struct{ *Phone }
 

@@ -26,7 +26,8 @@ type Party struct {
 	sw       *Switch
 	id       pbx.LegID
 	name     string // what others hear: the phone's name or the number
-	line     string // the trunk or phone it came in on or was dialled through
+	trunk    string // the line it came in on or was dialled through
+	phone    string // or the phone
 	from, to string
 	since    time.Time
 	hertz    float64           // what it says

@@ -197,7 +197,7 @@ func (ph *Phone) behaviour(auto bool) Behaviour {
 
 // Calls are the phone's live legs.
 func (ph *Phone) Calls() []*Party {
-	return ph.sw.onLine(ph.name)
+	return ph.sw.where(func(p *Party) bool { return p.phone == ph.name })
 }
 
 // Call is the phone's only or newest live leg, or nil.
@@ -209,7 +209,7 @@ func (ph *Phone) CallOut(to string) *Party {
 	sw.mu.Lock()
 	defer sw.mu.Unlock()
 	ln := sw.lines[ph.name]
-	p := &Party{sw: sw, name: ph.name, line: ph.name, from: ph.name, to: to, since: time.Now(), hertz: sw.tone()}
+	p := &Party{sw: sw, name: ph.name, phone: ph.name, from: ph.name, to: to, since: time.Now(), hertz: sw.tone()}
 	sw.arrive(p, ln != nil && !ln.trunk, pbx.Event{From: ph.name, Phone: ph.name})
 	return p
 }

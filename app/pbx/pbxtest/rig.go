@@ -30,6 +30,8 @@ type Rig interface {
 	// driver need not have noticed.
 	Cut()
 	Restore()
+	// Another is a new driver for the same switch, as another node has it, or this one after its process died.
+	Another() pbx.Switch
 }
 
 // RigPhone is one of our phones as a rig plays it.

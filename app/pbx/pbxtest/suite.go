@@ -2,7 +2,6 @@ package pbxtest
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -20,6 +19,9 @@ var cases = map[string]func(*check){}
 // alone are the stories that need the switch for themselves.
 var alone = map[string]func(*check){}
 
+// last are those after which the driver is of no more use.
+var last = map[string]func(*check){}
+
 func init() {
 	maps.Copy(cases, callCases)
 	maps.Copy(cases, dialCases)
@@ -29,6 +31,7 @@ func init() {
 	maps.Copy(cases, recordCases)
 	maps.Copy(alone, lineCases)
 	maps.Copy(alone, linkCases)
+	maps.Copy(last, takeoverCases)
 }
 
 // Run tests a driver against the contract in package pbx. The stories about calls run beside each
@@ -46,22 +49,29 @@ func Run(t *testing.T, rig Rig) {
 	for _, name := range slices.Sorted(maps.Keys(alone)) {
 		t.Run(name, func(t *testing.T) { s.run(t, alone[name]) })
 	}
+	for _, name := range slices.Sorted(maps.Keys(last)) {
+		t.Run(name, func(t *testing.T) { s.run(t, last[name]) })
+	}
 	s.finish(t)
 }
 
 // Cases are the names of the stories, for RunCase.
 func Cases() []string {
-	return append(slices.Sorted(maps.Keys(cases)), slices.Sorted(maps.Keys(alone))...)
+	var names []string
+	for _, group := range []map[string]func(*check){cases, alone, last} {
+		names = append(names, slices.Sorted(maps.Keys(group))...)
+	}
+	return names
 }
 
 // RunCase tells one story on a switch of its own. A rig in memory may run in a synctest bubble, where Run cannot.
 func RunCase(t *testing.T, rig Rig, name string) {
 	s := start(t, rig)
-	story := cases[name]
-	if story == nil {
-		story = alone[name]
+	for _, group := range []map[string]func(*check){cases, alone, last} {
+		if story := group[name]; story != nil {
+			s.run(t, story)
+		}
 	}
-	s.run(t, story)
 	s.finish(t)
 }
 
@@ -82,7 +92,9 @@ const (
 type suite struct {
 	rig  Rig
 	sw   pbx.Switch
+	ctx  context.Context
 	stop func()
+	wg   sync.WaitGroup // of Run and of those who read Events; stop waits for it
 	idle chan *phone
 	slot chan struct{}
 	all  []*phone
@@ -107,25 +119,12 @@ func start(t *testing.T, rig Rig) *suite {
 		rig: rig, sw: rig.Switch(), idle: make(chan *phone, phones), slot: make(chan struct{}, slots),
 		legs: map[pbx.LegID][]pbx.Event{}, news: make(chan struct{}), taken: map[pbx.LegID]bool{},
 	}
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		if err := s.sw.Run(ctx); err != nil && !errors.Is(err, context.Canceled) {
-			t.Errorf("Run: %v", err)
-		}
-	})
-	wg.Go(func() {
-		for e := range s.sw.Events() {
-			s.take(e)
-		}
-	})
-	s.stop = func() { cancel(); wg.Wait() }
+	s.ctx = ctx
+	s.stop = func() { cancel(); s.wg.Wait() }
 	t.Cleanup(s.stop)
 	c := &check{t, s}
-	c.eventually("the first event is Resync", func() bool {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		return len(s.events) > 0 && s.events[0].Kind == pbx.Resync
-	})
+	c.attach(s.sw)
+	c.equal("first event", s.events[0].Kind, pbx.Resync)
 	c.ok(s.sw.Provision(t.Context(), s.lines()))
 	for i := range phones {
 		spec := s.lines().Phones[i]
@@ -144,6 +143,24 @@ func start(t *testing.T, rig Rig) *suite {
 		return err == nil && up > phones // and the trunk
 	})
 	return s
+}
+
+// attach runs a driver, and waits until it is connected.
+func (c *check) attach(sw pbx.Switch) {
+	c.Helper()
+	mark := c.mark()
+	c.s.wg.Go(func() {
+		if err := sw.Run(c.s.ctx); err != nil {
+			c.Errorf("Run: %v", err)
+		}
+	})
+	c.s.wg.Go(func() {
+		for e := range sw.Events() {
+			c.s.take(e)
+		}
+	})
+	c.since(mark, "Resync", func(e pbx.Event) bool { return e.Kind == pbx.Resync })
+	c.s.sw = sw
 }
 
 // lines is what the suite provisions.

@@ -109,6 +109,15 @@ var playCases = map[string]func(*check){
 			l.await(pbx.Ended)
 		}
 	},
+	"one playback after another": func(c *check) {
+		l := c.caller()
+		one, two := c.s.rig.Prompt("first", 1500*time.Millisecond), c.s.rig.Prompt("second", time.Second)
+		first, second := l.play(one), l.play(two)
+		l.hears("play:" + string(one))
+		l.played(first, true)
+		l.hears("play:" + string(two))
+		l.played(second, true)
+	},
 	"in a talk": func(c *check) {
 		a, b := c.caller(), c.agent()
 		c.join(c.room(), a, b)
@@ -288,7 +297,7 @@ var recordCases = map[string]func(*check){
 	"until its limit": func(c *check) {
 		l := c.caller()
 		id := l.record(time.Second)
-		l.recorded(id, time.Second)
+		l.recorded(id, 1500*time.Millisecond) // it is a guard: some switches count in whole seconds
 		l.never(pbx.Ended)
 		c.ok(c.s.sw.DropRecording(c.ctx(), id))
 	},

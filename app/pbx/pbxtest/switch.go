@@ -202,6 +202,9 @@ func (l *Link) Snapshot(ctx context.Context) (pbx.Snapshot, error) {
 			ID: p.id, Answered: p.state == up, Inbound: p.dial == nil, Parked: p.parked,
 			From: p.from, To: p.to, Since: p.since,
 		}
+		if p.dial == nil {
+			state.Trunk, state.Phone = p.trunk, p.phone
+		}
 		if p.room != nil {
 			state.Room = p.room.id
 		}

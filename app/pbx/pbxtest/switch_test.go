@@ -2,12 +2,8 @@ package pbxtest
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
-	"math"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -146,54 +142,3 @@ func TestCallThroughQueue(t *testing.T) {
 		want(t, "second call", tp.story("out-2"), "Ended(busy,false)")
 	})
 }
-
-func TestTenThousandLegs(t *testing.T) {
-	const calls = 5000
-	sw := New(Lean())
-	sw.AddPhone("1001").OnCall(Answer())
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	go sw.Run(ctx)
-	done := make(chan int)
-	go func() {
-		n := 0
-		for range sw.Events() {
-			n++
-		}
-		done <- n
-	}()
-	before := heap()
-	start := time.Now()
-	for i := range calls {
-		in := sw.CallIn(Inbound{From: "13800138000", To: "4001"}).ID()
-		out := pbx.LegID(fmt.Sprintf("out-%d", i))
-		ok(t, sw.Answer(ctx, in))
-		ok(t, sw.Dial(ctx, out, pbx.Dial{Phone: "1001"}))
-		ok(t, sw.Join(ctx, pbx.RoomID(out), in, out))
-	}
-	perLeg := (heap() - before) / (2 * calls)
-	t.Logf("%d legs in %v, %d bytes each, %d goroutines", 2*calls, time.Since(start), perLeg, runtime.NumGoroutine())
-	if perLeg > 2048 {
-		t.Errorf("a leg takes %d bytes", perLeg)
-	}
-	snap, err := sw.Snapshot(ctx)
-	ok(t, err)
-	want(t, "legs", len(snap.Legs), 2*calls)
-	for _, l := range snap.Legs {
-		ok(t, sw.Hangup(ctx, l.ID, pbx.NormalClearing))
-	}
-	time.Sleep(100 * time.Millisecond)
-	cancel()
-	if n := <-done; n != 1+1+calls*6+calls { // Resync, trunk up; two Arrived/Ringing, Answered, Ended each
-		t.Logf("%d events", n)
-	}
-}
-
-func heap() int {
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return int(m.HeapAlloc)
-}
-
-var _ = []any{binary.LittleEndian, io.EOF, math.Pi}

@@ -88,25 +88,22 @@ func (t *Trunk) setDown(down bool) {
 }
 
 // Calls are the live legs on the trunk, both ways.
-func (t *Trunk) Calls() []*Party { return t.sw.onLine(t.name) }
+func (t *Trunk) Calls() []*Party {
+	return t.sw.where(func(p *Party) bool { return p.trunk == t.name })
+}
 
 // Call is the newest live leg from or to a number, or nil.
 func (t *Trunk) Call(number string) *Party {
-	var of []*Party
-	for _, p := range t.Calls() {
-		if p.name == number {
-			of = append(of, p)
-		}
-	}
-	return newest(of)
+	return newest(t.sw.where(func(p *Party) bool { return p.trunk == t.name && p.name == number }))
 }
 
-func (sw *Switch) onLine(name string) []*Party {
+// where finds live legs.
+func (sw *Switch) where(match func(*Party) bool) []*Party {
 	sw.mu.Lock()
 	defer sw.mu.Unlock()
 	var out []*Party
 	for _, p := range sw.legs {
-		if p.line == name {
+		if match(p) {
 			out = append(out, p)
 		}
 	}
@@ -141,7 +138,7 @@ func (sw *Switch) CallIn(in Inbound) *Party {
 	}
 	ln := sw.lines[in.Trunk]
 	p := &Party{
-		sw: sw, name: in.From, line: in.Trunk, from: in.From, to: in.To, since: time.Now(), hertz: sw.tone(),
+		sw: sw, name: in.From, trunk: in.Trunk, from: in.From, to: in.To, since: time.Now(), hertz: sw.tone(),
 		headers: in.Headers,
 	}
 	e := pbx.Event{From: in.From, FromName: in.Name, Trunk: in.Trunk, Headers: in.Headers}

@@ -133,8 +133,8 @@ func (in *Incoming) await() {
 			in.call.forget()
 			return
 		}
-		ack, err := in.phone.confirm(in.tx, v.res, in.call.expectAck(in.req.CSeq().SeqNo))
-		if err == nil && in.offer == nil {
+		ack, err := in.call.confirm(in.tx, v.res, in.call.expectAck(in.req.CSeq().SeqNo))
+		if ack != nil && in.offer == nil {
 			err = in.call.takeAnswer(ack)
 		}
 		v.result <- err

@@ -1,6 +1,7 @@
 package sipphone
 
 import (
+	"context"
 	"fmt"
 	"runtime"
 	"sync"
@@ -105,4 +106,31 @@ func benchmarkMedia(b *testing.B, pairs int) {
 	}
 	b.StopTimer()
 	b.ReportMetric(100*(cpu()-busy).Seconds()/b.Elapsed().Seconds(), "%core")
+}
+
+// BenchmarkCall sets up and ends signalling-only calls, 16 at a time, between two phones of one process.
+func BenchmarkCall(b *testing.B) {
+	x, err := New(b.Context(), Config{NoMedia: true})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer x.Close()
+	y, err := New(b.Context(), Config{NoMedia: true, OnIncoming: func(in *Incoming) { _, _ = in.Answer(context.Background()) }})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer y.Close()
+	b.SetParallelism(8)
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			c, err := x.Call(b.Context(), y.URI())
+			if err != nil {
+				b.Error(err)
+				return
+			}
+			if err := c.Hangup(b.Context()); err != nil {
+				b.Error(err)
+			}
+		}
+	})
 }

@@ -79,8 +79,8 @@ func (c *Call) reinvited(req *sip.Request, tx *sip.ServerTx) {
 		sdpBody(res, c.accept(&s))
 	}
 	c.refresh(req.Contact())
-	ack, err := c.phone.confirm(tx, res, c.expectAck(req.CSeq().SeqNo))
-	if err == nil && delayed {
+	ack, err := c.confirm(tx, res, c.expectAck(req.CSeq().SeqNo))
+	if ack != nil && delayed {
 		err = c.takeAnswer(ack)
 	}
 	if err != nil && c.isUp() {

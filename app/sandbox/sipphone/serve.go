@@ -86,8 +86,8 @@ func (p *Phone) serveDialog(req *sip.Request, tx *sip.ServerTx, tag string) {
 }
 
 // confirm sends a 2xx to an INVITE and repeats it until the ACK comes (RFC 3261, 13.3.1.4). It is ErrNoAnswer after
-// 64 T1 (32 s).
-func (p *Phone) confirm(tx *sip.ServerTx, res *sip.Response, ack <-chan *sip.Request) (*sip.Request, error) {
+// 64 T1 (32 s). If the call ends first, for a BYE may overtake the ACK, there is neither ACK nor error.
+func (c *Call) confirm(tx *sip.ServerTx, res *sip.Response, ack <-chan *sip.Request) (*sip.Request, error) {
 	if err := tx.Respond(res); err != nil {
 		return nil, fmt.Errorf("answer: %w", err)
 	}
@@ -110,7 +110,9 @@ func (p *Phone) confirm(tx *sip.ServerTx, res *sip.Response, ack <-chan *sip.Req
 			again.Reset(wait)
 		case <-giveUp.C:
 			return nil, fmt.Errorf("wait for ACK: %w", ErrNoAnswer)
-		case <-p.ctx.Done():
+		case <-c.done:
+			return nil, nil
+		case <-c.phone.ctx.Done():
 			return nil, ErrClosed
 		}
 	}

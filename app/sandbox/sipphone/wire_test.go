@@ -124,6 +124,19 @@ func TestTheAnswerIsRepeatedUntilTheACK(t *testing.T) {
 	h.expect("BYE")
 }
 
+func TestTheBYEOvertakesTheACK(t *testing.T) {
+	p := phone(t, Config{AutoAnswer: time.Nanosecond})
+	h := byHand(t, p)
+	h.send("INVITE", "1", "", 1)
+	_, tag, _ := strings.Cut(h.expect("SIP/2.0 200"), "To: <sip:b@b>")
+	tag, _, _ = strings.Cut(tag, "\r\n")
+	h.send("BYE", "2", tag, 2)
+	h.expect("SIP/2.0 200")
+	c, err := wait(t, p.Incoming(), "call").Call(within(t, 5*time.Second))
+	must(t, err)
+	wait(t, c.Done(), "end")
+}
+
 func TestCancelledTagsAreTheSame(t *testing.T) {
 	p := phone(t, Config{})
 	h := byHand(t, p)

@@ -33,6 +33,7 @@ type peer struct {
 	digits   []byte
 	cause    pbx.Cause
 	byUs     bool
+	gaveUp   bool
 	referred int // the final answer to a REFER, 0 before
 }
 
@@ -132,8 +133,12 @@ func (p *peer) talk(call *sipphone.Call) {
 	call.SetTone(p.hz)
 	p.mu.Lock()
 	p.call, p.ear = call, call.Ear()
+	gaveUp := p.gaveUp
 	p.mu.Unlock()
 	close(p.answered)
+	if gaveUp { // it came too late for a CANCEL
+		p.Hangup()
+	}
 	for {
 		select {
 		case d := <-call.Digits():
@@ -205,12 +210,15 @@ func (p *peer) live() *sipphone.Call {
 	return p.call
 }
 
-// do does something with the answered call.
+// do does something with the answered call. The switch may know of the answer a little earlier than the far end.
 func (p *peer) do(f func(ctx context.Context, c *sipphone.Call) error) {
-	if c := p.live(); c != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), limit)
-		defer cancel()
-		_ = f(ctx, c)
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	select {
+	case <-p.answered:
+		_ = f(ctx, p.live())
+	case <-p.ended:
+	case <-ctx.Done():
 	}
 }
 
@@ -225,8 +233,12 @@ func (p *peer) Unhold() {
 }
 
 func (p *peer) Hangup() {
-	switch c := p.live(); {
-	case c != nil:
+	p.mu.Lock()
+	call := p.call
+	p.gaveUp = true
+	p.mu.Unlock()
+	switch {
+	case call != nil:
 		p.do(func(ctx context.Context, c *sipphone.Call) error { return c.Hangup(ctx) })
 	case p.out != nil:
 		p.out.Cancel()

@@ -29,7 +29,9 @@ type Config struct {
 	SIPUser func(phone string) string // the name by which a phone registers; nil means its own
 
 	// Music is the tones of each class of music on hold in Hz, the one to know it by first.
-	Music map[string][]float64
+	Music   map[string][]float64
+	Another func() pbx.Switch // a second driver for the same switch
+
 	// Writes counts what the driver has written to the switch by Provision; nil if nobody knows.
 	Writes func() int
 }
@@ -86,6 +88,9 @@ func (r *Rig) Cut() { r.cfg.Link.Cut() }
 
 // Restore mends the link.
 func (r *Rig) Restore() { r.cfg.Link.Restore() }
+
+// Another is a second driver for the same switch.
+func (r *Rig) Another() pbx.Switch { return r.cfg.Another() }
 
 // Prompt is a tone on the rig's HTTP server. Broken is not there.
 func (r *Rig) Prompt(name string, length time.Duration) pbx.Media { return r.prompts.get(name, length) }

@@ -1,0 +1,134 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"callplane/app/sandbox/sipphone"
+)
+
+// Each number has its own welcome. A key at 1 s ends it only where the flow allows that.
+//
+// R-049
+func TestWelcome(t *testing.T) {
+	t.Parallel()
+	c := newCentre(t, sharedServer(t))
+	var wg sync.WaitGroup
+	for i, interrupt := range []bool{true, false, true} {
+		words := fmt.Sprintf("您好，欢迎致电第%s服务中心，我们将竭诚为您服务，请您仔细听完这段欢迎词。", []string{"一", "二", "三"}[i])
+		menu := "主菜单，请按键。"
+		number := c.number(c.flow(fmt.Sprint("welcome", i), fmt.Sprintf(
+			"welcome: {text: %s, interrupt: %t}\nmenu: {text: %s, keys: {\"1\": {hangup: true}}}\n", words, interrupt, menu)), nil)
+		for _, press := range []bool{false, true} {
+			wg.Go(func() {
+				p := c.calls(number)
+				welcome, then := text(t, words), text(t, menu)
+				if !press {
+					at := finds(t, "the welcome", p.Ear(), 0, welcome, 30*time.Second)
+					if next := finds(t, "the menu", p.Ear(), at, then, 15*time.Second); next < at+length(welcome)-100*time.Millisecond {
+						t.Errorf("service %d: the menu began at %s, inside the welcome at %s", i, next, at)
+					}
+					c.leaves(p)
+					return
+				}
+				start := finds(t, "the beginning", p.Ear(), 0, welcome[:8000], 10*time.Second)
+				if err := p.Ear().WaitUntil(within(t, 5*time.Second), start+time.Second); err != nil {
+					t.Error(err)
+				}
+				if err := p.SendDTMF(within(t, 5*time.Second), "9", 0); err != nil {
+					t.Error(err)
+				}
+				next := finds(t, "the menu", p.Ear(), 0, then, 30*time.Second)
+				cut := next < start+length(welcome)-200*time.Millisecond
+				if cut != interrupt {
+					t.Errorf("service %d: with a key at 1 s the menu came %s after the welcome's begin, which lasts %s; interruption is %t",
+						i, next-start, length(welcome), interrupt)
+				}
+				if interrupt && next-start > 3*time.Second {
+					t.Errorf("service %d: the key worked only after %s", i, next-start)
+				}
+				c.leaves(p)
+			})
+		}
+	}
+	wg.Wait()
+}
+
+// An unused key twice and then nothing: two error prompts, one for silence, and then the final action.
+//
+// R-052
+func TestWrongKeys(t *testing.T) {
+	t.Parallel()
+	c := newCentre(t, sharedServer(t))
+	a := c.agent("anna", agentOptions{})
+	q := c.queue("help", nil, a)
+	menu := "销售请按一。"
+	number := c.number(c.flow("keys", `
+menu:
+  text: `+menu+`
+  tries: 3
+  timeout_seconds: 2
+  keys: {"1": {hangup: true}}
+  final: {prompt: input/to-agent, queue: `+q.Name+`}
+`), nil)
+	p := c.calls(number)
+	ear, ask, wrong := p.Ear(), text(t, menu), prompt(t, "input/invalid")
+	at := time.Duration(0)
+	for range 2 {
+		at = finds(t, "the menu", ear, at, ask, 10*time.Second) + length(ask)
+		if err := p.SendDTMF(within(t, 5*time.Second), "7", 0); err != nil {
+			t.Fatal(err)
+		}
+		at = finds(t, "the error prompt", ear, at, wrong, 10*time.Second) + length(wrong)
+	}
+	at = finds(t, "the menu", ear, at, ask, 10*time.Second) + length(ask)
+	silence := prompt(t, "input/timeout")
+	late := finds(t, "the prompt for silence", ear, at, silence, 10*time.Second)
+	if wait := late - at; wait < 1500*time.Millisecond || wait > 3*time.Second {
+		t.Errorf("the prompt for silence came %s after the menu, want 2 s", wait)
+	}
+	finds(t, "the final prompt", ear, late, prompt(t, "input/to-agent"), 10*time.Second)
+	talk(t, p, a.talk())
+	heard := ear.Audio()
+	if n := count(heard, wrong); n != 2 {
+		t.Errorf("%d error prompts, want 2", n)
+	}
+	if n := count(heard, silence); n != 1 {
+		t.Errorf("%d prompts for silence, want 1", n)
+	}
+	c.leaves(p)
+	d := c.row(p.ID)
+	var nodes []string
+	for _, m := range d.Timeline {
+		if m.What == "node" {
+			nodes = append(nodes, fmt.Sprint(m.Data["node"]))
+		}
+	}
+	if got, want := strings.Join(nodes, ", "), "menu, error, menu, error, menu, error, say, queue"; got != want {
+		t.Errorf("nodes: %s; want %s", got, want)
+	}
+	if d.Call.QueueID != string(q.ID) || d.Call.AgentID != a.ID {
+		t.Errorf("the row says queue %s, agent %s", d.Call.QueueID, d.Call.AgentID)
+	}
+}
+
+// count is how often a pattern is in the audio.
+func count(audio, pattern []int16) (n int) {
+	for {
+		at, score := sipphone.FindIn(audio, pattern)
+		if score < sipphone.Match {
+			return n
+		}
+		n++
+		from := int(at.Seconds()*8000) + len(pattern)/2
+		before := audio[:max(int(at.Seconds()*8000)+len(pattern)/2, 0)]
+		// The best find may not be the first: look on both sides of it.
+		m := count(before, pattern)
+		audio, n = audio[min(from, len(audio)):], n+m
+	}
+}
