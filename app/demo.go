@@ -13,6 +13,7 @@ import (
 	"callplane/app/acd"
 	"callplane/app/agent"
 	"callplane/app/kernel/auth"
+	"callplane/app/pbx"
 	"callplane/app/route"
 	"callplane/app/user"
 )
@@ -31,7 +32,7 @@ type DemoAccess struct {
 }
 
 // DemoPhone is a phone that may register.
-type DemoPhone struct{ Name, Password, Use string }
+type DemoPhone struct{ Name, User, Password, Use string }
 
 // DemoAgent is a person who takes calls.
 type DemoAgent struct{ ID, Login, Password, Phone string }
@@ -123,7 +124,7 @@ func (a *App) demoLines(ctx context.Context, d *DemoAccess) error {
 		if err != nil {
 			return err
 		}
-		d.Phones = append(d.Phones, DemoPhone{Name: name, Password: p.Password, Use: use})
+		d.Phones = append(d.Phones, DemoPhone{Name: name, User: pbx.SIPUser(name), Password: p.Password, Use: use})
 	}
 	name, label, host := "demo", "Callers from outside, for the demo", demoTrunk
 	_, err := a.Routes.CreateTrunk(ctx, route.TrunkEdit{Name: &name, Label: &label, Host: &host, Addresses: []string{demoTrunk + "/32"}})

@@ -117,18 +117,12 @@ menu:
 	}
 }
 
-// count is how often a pattern is in the audio.
-func count(audio, pattern []int16) (n int) {
-	for {
-		at, score := sipphone.FindIn(audio, pattern)
-		if score < sipphone.Match {
-			return n
-		}
-		n++
-		from := int(at.Seconds()*8000) + len(pattern)/2
-		before := audio[:max(int(at.Seconds()*8000)+len(pattern)/2, 0)]
-		// The best find may not be the first: look on both sides of it.
-		m := count(before, pattern)
-		audio, n = audio[min(from, len(audio)):], n+m
+// count is how often a pattern is in the audio. The best find cuts it in two, so that neither half holds that one again.
+func count(audio, pattern []int16) int {
+	at, score := sipphone.FindIn(audio, pattern)
+	if score < sipphone.Match {
+		return 0
 	}
+	cut := int(at.Seconds()*8000) + len(pattern)/2
+	return 1 + count(audio[:cut], pattern) + count(audio[cut:], pattern)
 }

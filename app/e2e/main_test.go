@@ -19,7 +19,7 @@ import (
 
 // These are made by TestMain, and gone after it.
 var (
-	binary  string // the program under test
+	program string // the program under test
 	tempDir string
 	library *speech.Library // speaks as the server does: what it makes is what a caller must hear
 )
@@ -41,8 +41,8 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer func() { _ = os.RemoveAll(tempDir) }()
-	binary = filepath.Join(tempDir, "callplane")
-	if out, err := exec.Command("go", "build", "-o", binary, "callplane/cmd/callplane").CombinedOutput(); err != nil {
+	program = filepath.Join(tempDir, "callplane")
+	if out, err := exec.Command("go", "build", "-o", program, "callplane/cmd/callplane").CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "build: %v\n%s", err, out)
 		return 1
 	}

@@ -101,7 +101,7 @@ func freePort() (int, error) {
 
 // start starts the process and waits until it is ready.
 func (s *Server) start() error {
-	cmd := exec.Command(binary, "serve", "--config", s.config)
+	cmd := exec.Command(program, "serve", "--config", s.config)
 	cmd.Dir = s.dir
 	cmd.Stdout, cmd.Stderr = &s.log, &s.log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

@@ -134,7 +134,7 @@ func TestHold(t *testing.T) {
 	if took := d.Holds[0].EndedAt.Sub(d.Holds[0].StartedAt); (took - 10*time.Second).Abs() > 500*time.Millisecond {
 		t.Errorf("the hold lasted %s, want 10 s", took)
 	}
-	if (d.Call.HoldMs - 10_000) > 500 || d.Call.HoldMs < 9_500 {
+	if (d.Call.HoldMs-10_000) > 500 || d.Call.HoldMs < 9_500 {
 		t.Errorf("the row says %d ms", d.Call.HoldMs)
 	}
 }

@@ -154,7 +154,7 @@ type Lines struct {
 
 // Phone is a desk phone or browser phone that registers with the switch under its name.
 type Phone struct {
-	Name     string // [a-z0-9-]{1,40}; also the SIP user name
+	Name     string // [a-z0-9-]{1,40}; the phone registers as SIPUser(Name)
 	Password string
 	WebRTC   bool
 	Codecs   []string // in order of preference; empty means the driver's default
@@ -202,3 +202,7 @@ type LegState struct {
 	From, To string
 	Since    time.Time // when the switch made it
 }
+
+// SIPUser is the name under which a phone registers, on every kind of switch: "cp-" and its name. The prefix keeps our phones
+// apart from those that an engineer has written into the switch's own files.
+func SIPUser(phone string) string { return "cp-" + phone }

@@ -102,7 +102,7 @@ type PhoneID string
 type Phone struct {
 	ID       PhoneID  `json:"id" gorm:"primaryKey;size:36"`
 	UnitID   string   `json:"unit"`
-	Name     string   `json:"name" doc:"SIP user name; cannot be changed"`
+	Name     string   `json:"name" doc:"Cannot be changed"`
 	Label    string   `json:"label,omitempty" doc:"Where it stands, for people"`
 	WebRTC   bool     `json:"webrtc" gorm:"column:webrtc" doc:"A browser's softphone"`
 	Owner    string   `json:"owner,omitempty" gorm:"column:owner_id" doc:"User who alone may sign in on it; empty is free seating"`

@@ -70,7 +70,8 @@ func (s *Service) DeletePhone(ctx context.Context, id PhoneID) error {
 // PhoneView is a phone with its state of this moment.
 type PhoneView struct {
 	Phone
-	State pbx.LineState `json:"state" enum:"up,down,unknown" doc:"Whether it is registered"`
+	SIPUser string        `json:"sip_user" doc:"The name it registers under"`
+	State   pbx.LineState `json:"state" enum:"up,down,unknown" doc:"Whether it is registered"`
 }
 
 // PhoneSecret is a phone with its password, which is shown once.
@@ -79,7 +80,7 @@ type PhoneSecret struct {
 	Secret string `json:"password" doc:"Shown this once; make a new one if it is lost"`
 }
 
-func (s *Service) phoneView(p Phone) PhoneView { return PhoneView{p, s.lines.get(p.Name)} }
+func (s *Service) phoneView(p Phone) PhoneView { return PhoneView{p, pbx.SIPUser(p.Name), s.lines.get(p.Name)} }
 
 func (s *Service) getPhones(ctx context.Context, in *struct {
 	Query   string `query:"q" maxLength:"60" required:"false" doc:"Part of the name or the label"`

@@ -32,13 +32,13 @@ func call(ctx context.Context, dir string, out io.Writer) error {
 	}
 	api := client{d}
 	who := d.Agents[0]
-	var password string
+	var phone app.DemoPhone
 	for _, p := range d.Phones {
 		if p.Name == who.Phone {
-			password = p.Password
+			phone = p
 		}
 	}
-	desk, err := sipphone.New(ctx, sipphone.Config{Server: d.SIP, User: who.Phone, Password: password, Tone: agentTone, AutoAnswer: 2 * time.Second})
+	desk, err := sipphone.New(ctx, sipphone.Config{Server: d.SIP, User: phone.User, Password: phone.Password, Tone: agentTone, AutoAnswer: 2 * time.Second})
 	if err != nil {
 		return err
 	}

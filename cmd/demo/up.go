@@ -161,9 +161,9 @@ func greet(access, logPath string) error {
 	fmt.Printf("  API key                %s\n\n", d.Key)
 	fmt.Printf("  SIP server             %s (UDP); the demo service is number %s\n", d.SIP, d.Number)
 	for _, p := range d.Phones {
-		fmt.Printf("  phone %s             password %s   %s\n", p.Name, p.Password, p.Use)
+		fmt.Printf("  phone %s             user %s, password %s   %s\n", p.Name, p.User, p.Password, p.Use)
 	}
-	fmt.Printf("\nTry it: `make demo-call` in another shell. Or register a SIP phone as 1009 and call %s.\n", d.Number)
+	fmt.Printf("\nTry it: `make demo-call` in another shell. Or register a SIP phone as cp-1009 and call %s.\n", d.Number)
 	fmt.Printf("bin/callplane call list --past --url %s --token %s lists the calls.\n", d.URL, d.Key)
 	fmt.Printf("Log: %s. All of the above stays in %s, readable for you alone. Ctrl-C ends it.\n", logPath, access)
 	return nil

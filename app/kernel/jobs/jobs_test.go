@@ -93,7 +93,9 @@ func TestRetryThenFail(t *testing.T) {
 		}
 		return errors.New("503")
 	})
-	j.Handle("bad", fast, func(context.Context, jobs.Job) error { return fmt.Errorf("send: %w", jobs.Fail(errors.New("410 gone"))) })
+	j.Handle("bad", fast, func(context.Context, jobs.Job) error {
+		return fmt.Errorf("send: %w", jobs.Fail(errors.New("410 gone")))
+	})
 	require.NoError(t, j.Add(t.Context(), "hook", "a", nil))
 	require.NoError(t, j.Add(t.Context(), "bad", "b", nil))
 	run(t, j.Run)

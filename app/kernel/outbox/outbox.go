@@ -101,7 +101,8 @@ func (o *Outbox) add(tx *gorm.DB, rows []row) error {
 	if len(rows) == 0 {
 		return nil
 	}
-	if err := tx.Clauses(clause.OnConflict{DoNothing: true}).Create(&rows).Error; err != nil {
+	twice := clause.OnConflict{Columns: []clause.Column{{Name: "kind"}, {Name: "msg_id"}}, DoUpdates: clause.AssignmentColumns([]string{"msg_id"})}
+	if err := tx.Clauses(twice).Create(&rows).Error; err != nil {
 		return fmt.Errorf("outbox: %w", err)
 	}
 	db.AfterCommit(tx, o.kick)

@@ -139,6 +139,9 @@ func (s *Switch) Answer(ctx context.Context, id pbx.LegID) error {
 
 // Hangup ends or refuses a leg.
 func (s *Switch) Hangup(ctx context.Context, id pbx.LegID, why pbx.Cause) error {
+	if err := s.present(id); err != nil {
+		return err
+	}
 	s.mu.Lock()
 	l := s.legs[id]
 	first, refuse := false, false
@@ -163,6 +166,9 @@ func (s *Switch) Hangup(ctx context.Context, id pbx.LegID, why pbx.Cause) error 
 
 // Mute stops what the leg says, or lets it through again.
 func (s *Switch) Mute(ctx context.Context, id pbx.LegID, on bool) error {
+	if err := s.present(id); err != nil {
+		return err
+	}
 	method := http.MethodDelete
 	if on {
 		method = http.MethodPost
@@ -212,6 +218,9 @@ func (s *Switch) Referred(ctx context.Context, id pbx.LegID, done bool) error {
 
 // post is a command to a leg: POST /channels/{leg}/{verb}.
 func (s *Switch) post(ctx context.Context, verb string, id pbx.LegID, q url.Values) error {
+	if err := s.present(id); err != nil {
+		return err
+	}
 	err := s.do(ctx, ask{op: verb, method: http.MethodPost, path: path("channels", string(id), verb), query: q}, nil)
 	return s.legError(id, err)
 }

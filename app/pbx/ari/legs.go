@@ -172,6 +172,24 @@ func (s *Switch) failWaits() {
 	}
 }
 
+// isOver tells whether the leg's Ended is told. Asterisk may list it, and take commands for it, a little longer.
+func (s *Switch) isOver(id pbx.LegID) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, over := s.done[id]
+	return over && s.legs[id] == nil
+}
+
+// present is ErrNoLeg if one of the legs is over.
+func (s *Switch) present(ids ...pbx.LegID) error {
+	for _, id := range ids {
+		if s.isOver(id) {
+			return fmt.Errorf("leg %s: %w", id, pbx.ErrNoLeg)
+		}
+	}
+	return nil
+}
+
 // legError says what a refusal means for a command to a leg: with 404 it is gone, with 409 and 412 it is leaving us; or
 // it is one we dial, and not answered yet. Also are further codes that say the same.
 func (s *Switch) legError(id pbx.LegID, err error, also ...int) error {

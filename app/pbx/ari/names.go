@@ -5,13 +5,15 @@ import (
 	"net/netip"
 	"regexp"
 	"strings"
+
+	"callplane/app/pbx"
 )
 
 // prefix begins the ids of all SIP objects that we write, so that they cannot be mistaken for an engineer's.
 const prefix = "cp-"
 
 // SIPUser is the name under which a phone registers with this switch, and its name for digest.
-func SIPUser(phone string) string { return prefix + phone }
+func SIPUser(phone string) string { return pbx.SIPUser(phone) }
 
 // Asterisk takes most wrong values without a word, and some would end up in a SIP message. So we look ourselves.
 var (

@@ -40,6 +40,9 @@ func (s *Switch) Play(ctx context.Context, id pbx.LegID, play pbx.PlayID, media 
 	if play == "" || helper(string(play)) || len(media) == 0 {
 		return problem.ErrInvalid.At("media", "required", "A playback needs a name and something to play.")
 	}
+	if err := s.present(id); err != nil {
+		return err
+	}
 	parts := split(media)
 	s.mu.Lock()
 	l := s.legs[id]

@@ -99,6 +99,9 @@ func (s *Switch) snoop(ctx context.Context, id pbx.LegID, snoop string, o ari.Sn
 	if err := s.ready("snoop"); err != nil {
 		return err
 	}
+	if err := s.present(id); err != nil {
+		return err
+	}
 	started := make(chan error, 1)
 	s.mu.Lock()
 	s.waits[snoop] = started

@@ -31,6 +31,9 @@ func (s *Switch) Join(ctx context.Context, room pbx.RoomID, ids ...pbx.LegID) er
 
 // enter adds legs to a bridge, which is made if we do not know it or if it has gone.
 func (s *Switch) enter(ctx context.Context, bridge, kind string, ids ...pbx.LegID) error {
+	if err := s.present(ids...); err != nil {
+		return err
+	}
 	s.mu.Lock()
 	there := s.rooms[bridge]
 	s.mu.Unlock()
@@ -73,6 +76,9 @@ func (s *Switch) makeBridge(ctx context.Context, id, kind string) error {
 
 // Leave takes the leg out of its room or park.
 func (s *Switch) Leave(ctx context.Context, id pbx.LegID) error {
+	if err := s.present(id); err != nil {
+		return err
+	}
 	s.mu.Lock()
 	bridge := ""
 	if l := s.legs[id]; l != nil {
@@ -129,7 +135,7 @@ func (s *Switch) findLeg(ctx context.Context, id pbx.LegID) (string, error) {
 // Close ends a room.
 func (s *Switch) Close(ctx context.Context, room pbx.RoomID) error {
 	err := gone(s.do(ctx, ask{op: "close_bridge", method: http.MethodDelete, path: path("bridges", string(room))}, nil))
-	if err != nil {
+	if err != nil && status(err) != http.StatusConflict { // it is going already
 		return err
 	}
 	s.mu.Lock()

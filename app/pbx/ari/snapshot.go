@@ -101,14 +101,6 @@ func (s *Switch) Snapshot(ctx context.Context) (pbx.Snapshot, error) {
 	return snap, nil
 }
 
-// isOver tells whether the leg's Ended is told.
-func (s *Switch) isOver(id pbx.LegID) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	_, over := s.done[id]
-	return over && s.legs[id] == nil
-}
-
 // legState is one channel of a listing as a leg.
 func (s *Switch) legState(ctx context.Context, c channel, bridge string, waiting bool) pbx.LegState {
 	st := pbx.LegState{ID: pbx.LegID(c.ID), Answered: c.up(), Since: parseTime(c.CreationTime)}

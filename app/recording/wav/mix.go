@@ -21,8 +21,9 @@ type Track struct {
 type Mix struct {
 	channels int
 	samples  int64
-	at       int64 // sample in the next block
-	out      []byte
+	at       int64  // sample in the next block
+	out      []byte // what of the block is still to be read
+	buf      []byte // the block
 	err      error
 	mixers   []*mixer
 	peaks    *peakMeter
@@ -76,7 +77,10 @@ func (m *Mix) Read(p []byte) (int, error) {
 // block makes the next 20 ms.
 func (m *Mix) block() error {
 	n := int(min(Block, m.samples-m.at))
-	m.out = make([]byte, n*2*m.channels)
+	if m.buf == nil {
+		m.buf = make([]byte, Block*2*m.channels)
+	}
+	m.out = m.buf[:n*2*m.channels]
 	for ch, c := range m.mixers {
 		pcm, err := c.next(m.at)
 		if err != nil {
@@ -124,7 +128,8 @@ func (s *source) add(at int64, sum *[Block]int32) error {
 // mixer adds the tracks of one channel. It knows one block more than it gives, so that it can turn down before it is too loud.
 type mixer struct {
 	tracks []*source
-	ahead  *[Block]int32 // the next block; nil before the first
+	blocks [2][Block]int32
+	ahead  *[Block]int32 // the next block, one of blocks; nil before the first
 	gain   float64       // at the start of the next block; never above what that block needs
 }
 
@@ -137,13 +142,17 @@ const rise = 0.04
 // next gives the block at a position; blocks are asked for in order.
 func (m *mixer) next(at int64) (out [Block]int16, err error) {
 	if m.ahead == nil {
-		if m.ahead, err = m.sum(at); err != nil {
+		m.ahead = &m.blocks[0]
+		if err := m.sum(at, m.ahead); err != nil {
 			return out, err
 		}
 		m.gain = need(m.ahead)
 	}
 	now := m.ahead
-	if m.ahead, err = m.sum(at + Block); err != nil {
+	if m.ahead = &m.blocks[0]; now == m.ahead {
+		m.ahead = &m.blocks[1]
+	}
+	if err := m.sum(at+Block, m.ahead); err != nil {
 		return out, err
 	}
 	end := min(need(now), need(m.ahead), m.gain+rise)
@@ -159,14 +168,15 @@ func (m *mixer) next(at int64) (out [Block]int16, err error) {
 	return out, nil
 }
 
-func (m *mixer) sum(at int64) (*[Block]int32, error) {
-	sum := new([Block]int32)
+// sum adds up what all tracks say in the block at a position.
+func (m *mixer) sum(at int64, into *[Block]int32) error {
+	*into = [Block]int32{}
 	for _, t := range m.tracks {
-		if err := t.add(at, sum); err != nil {
-			return nil, err
+		if err := t.add(at, into); err != nil {
+			return err
 		}
 	}
-	return sum, nil
+	return nil
 }
 
 // need is the largest gain, up to 1, at which a block does not clip.
