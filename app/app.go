@@ -33,6 +33,7 @@ import (
 	"callplane/app/speech"
 	"callplane/app/user"
 	"callplane/app/voicemail"
+	"callplane/app/webhook"
 )
 
 // App is the platform, put together.
@@ -101,6 +102,7 @@ func New(ctx context.Context, cfg Config, kit *kernel.Kit, sw pbx.Switch, build 
 	a.modules = []module{
 		a.Users, auditing, a.Hours, a.Routes, a.CRM, a.Agents, call.NewWeb(a.Calls, kit.DB), a.Queues, a.Flows,
 		recordings, messages, monitor.New(kit, a.Calls, a.Agents, a.Routes),
+		webhook.New(kit, tree, webhook.Config{AllowPrivate: cfg.Webhook.AllowPrivate}),
 		// a new module: its folder, and a line like these
 	}
 	a.Routes.OnLine(func(line string, st pbx.LineState) { a.Agents.LineChanged(line, st == pbx.LineUp) })

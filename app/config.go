@@ -28,6 +28,7 @@ type Config struct {
 	Recording Recording `koanf:"recording"`
 	Call      Call      `koanf:"call"`
 	Voicemail Voicemail `koanf:"voicemail"`
+	Webhook   Webhook   `koanf:"webhook"`
 	User      User      `koanf:"user"`
 }
 
@@ -117,6 +118,11 @@ type Call struct {
 // Voicemail is about messages that callers leave.
 type Voicemail struct {
 	Due time.Duration `koanf:"due"` // the task to answer one is due so long after the call. Default 4h
+}
+
+// Webhook is about telling other systems what happened.
+type Webhook struct {
+	AllowPrivate bool `koanf:"allow_private"` // events may be sent to private networks and this host. Default false
 }
 
 // User is how people sign in. It has the fields of user.Config, in order: user.Config(cfg.User) converts.

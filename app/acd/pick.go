@@ -78,12 +78,12 @@ func lacks(s *seat, asks []Requirement) (missing []string) {
 // Why is the reason of an offer, as a supervisor reads it.
 type Why struct {
 	Strategy Strategy       `json:"strategy"`
-	Waited   time.Duration  `json:"waited_ns"`
+	WaitedMs int64          `json:"waited_ms"`
 	Position int            `json:"position" doc:"Of the caller, among those who wait in the queue"`
 	Asked    []Requirement  `json:"asked,omitempty"`
 	Relaxed  []string       `json:"relaxed,omitempty" doc:"Skills no longer asked for"`
 	Score    int            `json:"score" doc:"What the strategy counted for the agent"`
-	Idle     time.Duration  `json:"idle_ns" doc:"How long the agent had been free"`
+	IdleMs   int64          `json:"idle_ms" doc:"How long the agent had been free"`
 	Others   []Other        `json:"others,omitempty" doc:"Members of the queue who were not chosen: at most 20"`
 	Passed   map[string]int `json:"passed,omitempty" doc:"How many members were not chosen, by reason"`
 }
@@ -100,8 +100,8 @@ type Other struct {
 // explain says why this agent gets this contact.
 func (l *line) explain(b *Brain, w *waiting, s *seat, now time.Time) Why {
 	why := Why{
-		Strategy: l.Strategy, Waited: now.Sub(w.Joined), Asked: w.asks, Relaxed: slices.Clone(w.relaxed),
-		Idle: now.Sub(s.FreeSince), Passed: map[string]int{},
+		Strategy: l.Strategy, WaitedMs: now.Sub(w.Joined).Milliseconds(), Asked: w.asks, Relaxed: slices.Clone(w.relaxed),
+		IdleMs: now.Sub(s.FreeSince).Milliseconds(), Passed: map[string]int{},
 	}
 	why.Position, _, _ = b.Position(w.ID, now)
 	me := Candidate{Agent: s.Agent, Skills: s.Skills, Handled: s.Handled, Priority: l.members[s.Agent]}

@@ -41,10 +41,12 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer func() { _ = os.RemoveAll(tempDir) }()
-	program = filepath.Join(tempDir, "callplane")
-	if out, err := exec.Command("go", "build", "-o", program, "callplane/cmd/callplane").CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "build: %v\n%s", err, out)
-		return 1
+	if program = os.Getenv("E2E_PROGRAM"); program == "" { // else this one, built already
+		program = filepath.Join(tempDir, "callplane")
+		if out, err := exec.Command("go", "build", "-o", program, "callplane/cmd/callplane").CombinedOutput(); err != nil {
+			fmt.Fprintf(os.Stderr, "build: %v\n%s", err, out)
+			return 1
+		}
 	}
 	library, err = speech.NewLibrary(context.Background(), speech.Options{Dir: filepath.Join(tempDir, "speech"), Secret: []byte("e2e")})
 	if err != nil {
@@ -55,6 +57,7 @@ func run(m *testing.M) int {
 	defer func() {
 		if shared.server != nil {
 			shared.server.stop()
+			_ = shared.server.Asterisk.Stop(context.Background())
 		}
 	}()
 	return m.Run()
@@ -71,8 +74,11 @@ func sharedServer(t *testing.T) *Server {
 	t.Helper()
 	shared.Lock()
 	defer shared.Unlock()
-	ast := sandbox.SharedAsterisk(t)
 	if shared.server == nil {
+		ast, err := sandbox.StartAsterisk(within(t, 5*time.Minute), sandbox.AsteriskOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
 		s, err := newServer(ast, "")
 		if err != nil {
 			t.Fatal(err)

@@ -143,7 +143,7 @@ func (s *Service) fetch(ctx context.Context, sw Switch, id pbx.RecordingID, adde
 	body, err := sw.FetchRecording(ctx, id)
 	if errors.Is(err, pbx.ErrNoRecording) {
 		if left := s.cfg.Patience - time.Since(added); left > 0 {
-			return nil, 0, nil, jobs.Later(min(left, 5*time.Second+s.cfg.Patience/20), err)
+			return nil, 0, nil, jobs.Later(min(left, max(300*time.Millisecond, time.Since(added)/2)), err) // soon at first: it is mostly a matter of milliseconds
 		}
 		return nil, 0, fmt.Errorf("track %s: %w", id, err), nil
 	}

@@ -80,7 +80,9 @@ type PhoneSecret struct {
 	Secret string `json:"password" doc:"Shown this once; make a new one if it is lost"`
 }
 
-func (s *Service) phoneView(p Phone) PhoneView { return PhoneView{p, pbx.SIPUser(p.Name), s.lines.get(p.Name)} }
+func (s *Service) phoneView(p Phone) PhoneView {
+	return PhoneView{p, pbx.SIPUser(p.Name), s.lines.get(p.Name)}
+}
 
 func (s *Service) getPhones(ctx context.Context, in *struct {
 	Query   string `query:"q" maxLength:"60" required:"false" doc:"Part of the name or the label"`

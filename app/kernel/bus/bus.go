@@ -77,11 +77,12 @@ type Bus struct {
 	events   jetstream.Stream
 	w        *writer
 
-	mu      sync.Mutex
-	kvs     map[string]*KV
-	lags    map[string]*lag
-	closing atomic.Bool
-	breaks  atomic.Uint64 // how often the connection broke
+	mu       sync.Mutex
+	kvs      map[string]*KV
+	lags     map[string]*lag
+	replayed map[string]uint64 // revisions of values from the last process's journal, stored by us; only the writer uses it
+	closing  atomic.Bool
+	breaks   atomic.Uint64 // how often the connection broke
 }
 
 // Open starts the embedded server, or connects to the cluster and waits for it until ctx is done, and then sends what
@@ -105,7 +106,7 @@ func Open(ctx context.Context, c Config) (_ *Bus, err error) {
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
-	b := &Bus{cfg: c, log: c.Log.With("module", "bus"), instance: uuid.NewString(), kvs: map[string]*KV{}, lags: map[string]*lag{}}
+	b := &Bus{cfg: c, log: c.Log.With("module", "bus"), instance: uuid.NewString(), kvs: map[string]*KV{}, replayed: map[string]uint64{}, lags: map[string]*lag{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(fmt.Errorf("bus: %w", err), b.close())

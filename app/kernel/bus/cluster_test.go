@@ -47,12 +47,30 @@ func startCluster(t *testing.T) *cluster {
 		c.urls = append(c.urls, fmt.Sprint("nats://127.0.0.1:", port))
 		c.start(i)
 	}
+	for _, s := range c.servers {
+		require.True(t, s.ReadyForConnections(20*time.Second), "a server does not start: is its port taken?")
+	}
 	t.Cleanup(func() {
 		for i := range 3 {
 			c.stop(i)
 		}
 	})
 	return c
+}
+
+// open opens a bus on the cluster.
+func (c *cluster) open(dir string) *bus.Bus {
+	c.t.Helper()
+	b, err := bus.Open(soon(c.t), bus.Config{URL: c.urls, Dir: dir, Log: quiet()})
+	require.NoError(c.t, err)
+	return b
+}
+
+// soon is a context for what should take seconds.
+func soon(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	t.Cleanup(cancel)
+	return ctx
 }
 
 func (c *cluster) start(i int) {
@@ -74,8 +92,7 @@ func (c *cluster) stop(i int) {
 // Servers come and go while events are published: all arrive, once, in order, and nobody waits.
 func TestClusterLosesServers(t *testing.T) {
 	c := startCluster(t)
-	b, err := bus.Open(t.Context(), bus.Config{URL: c.urls, Dir: t.TempDir(), Replicas: 3, Log: quiet()})
-	require.NoError(t, err)
+	b := c.open(t.TempDir())
 	defer func() { _ = b.Close() }()
 	var longest time.Duration
 	n := 0
@@ -99,9 +116,7 @@ func TestClusterLosesServers(t *testing.T) {
 		c.start(round % 3)
 		publish(2000)
 		c.start((round + 1) % 3)
-		ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
-		require.NoError(t, b.Flush(ctx))
-		cancel()
+		require.NoError(t, b.Flush(soon(t)))
 	}
 	require.Less(t, longest, time.Second)
 	last, err := b.LastSeq(t.Context())
@@ -122,16 +137,14 @@ func TestTwoNodes(t *testing.T) {
 	c := startCluster(t)
 	var nodes [2]*bus.Bus
 	for i := range nodes {
-		var err error
-		nodes[i], err = bus.Open(t.Context(), bus.Config{URL: c.urls, Dir: t.TempDir(), Replicas: 3, Log: quiet()})
-		require.NoError(t, err)
+		nodes[i] = c.open(t.TempDir())
 	}
 	defer func() { _ = nodes[1].Close() }()
-	first, err := nodes[0].Lease(t.Context(), "switch", 2*time.Second)
+	first, err := nodes[0].Lease(soon(t), "switch", 2*time.Second)
 	require.NoError(t, err)
 	got := make(chan *bus.Lease, 1)
 	go func() {
-		l, err := nodes[1].Lease(t.Context(), "switch", 2*time.Second)
+		l, err := nodes[1].Lease(soon(t), "switch", 2*time.Second)
 		if err != nil {
 			t.Error(err)
 		}

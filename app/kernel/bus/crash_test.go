@@ -110,11 +110,9 @@ func TestKill9(t *testing.T) {
 func TestKill9WhileAway(t *testing.T) {
 	c := startCluster(t)
 	dir := t.TempDir()
-	cfg := bus.Config{URL: c.urls, Dir: dir, Replicas: 3, Log: quiet()}
-	b, err := bus.Open(t.Context(), cfg)
-	require.NoError(t, err)
+	b := c.open(dir)
 	b.Publish(bus.NewEvent("a.b", "", 0))
-	require.NoError(t, b.Flush(t.Context()))
+	require.NoError(t, b.Flush(soon(t)))
 	c.stop(0)
 	c.stop(1)
 	for i := 1; i <= 30000; i++ { // more than stays in memory
@@ -128,10 +126,9 @@ func TestKill9WhileAway(t *testing.T) {
 
 	c.start(0)
 	c.start(1)
-	b, err = bus.Open(t.Context(), cfg)
-	require.NoError(t, err)
+	b = c.open(dir)
 	defer func() { _ = b.Close() }()
-	require.NoError(t, b.Flush(t.Context()))
+	require.NoError(t, b.Flush(soon(t)))
 	tail, err := b.TailAfter(t.Context(), 0)
 	require.NoError(t, err)
 	for i, e := range take(t, tail, 30001) {

@@ -65,21 +65,15 @@ func (b *Bus) Lease(ctx context.Context, name string, ttl time.Duration) (*Lease
 func (b *Bus) tryLease(ctx context.Context, name string, ttl time.Duration) (*Lease, error) {
 	call, cancel := context.WithTimeout(ctx, ackTimeout)
 	defer cancel()
-	kv, err := b.KV(leaseBucket).open(call)
-	if err != nil {
+	if _, err := b.KV(leaseBucket).open(call); err != nil {
 		return nil, err
 	}
-	stream, err := b.js.Stream(call, "KV_"+kv.Bucket())
+	m, err := b.newest(call, leaseBucket, b.KV(leaseBucket).subject(name))
 	if err != nil {
 		return nil, err
 	}
 	var rev uint64
-	m, err := stream.GetLastMsgForSubject(call, b.KV(leaseBucket).subject(name))
-	switch {
-	case errors.Is(err, jetstream.ErrMsgNotFound):
-	case err != nil:
-		return nil, err
-	default:
+	if m != nil {
 		rev = m.Sequence
 		var h holder
 		live := m.Header.Get("KV-Operation") == "" && m.Header.Get("Nats-Marker-Reason") == "" && json.Unmarshal(m.Data, &h) == nil

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -102,18 +101,18 @@ func (b *Bus) storeOnce(ctx context.Context, batch []*entry, doubt bool) error {
 // another node may have taken the thing over.
 func (b *Bus) storeValues(ctx context.Context, values []*entry) error {
 	futures := make([]jetstream.PubAckFuture, 0, len(values))
+	sent := make([]*entry, 0, len(values))
 	for _, e := range values {
-		kv, err := b.KV(e.bucket).open(ctx)
-		if err != nil {
+		if _, err := b.KV(e.bucket).open(ctx); err != nil {
 			return err
 		}
 		if e.old {
-			key := strings.TrimPrefix(e.subject, "$KV."+kvPrefix+e.bucket+".")
-			switch have, err := kv.Get(ctx, key); {
-			case err == nil && have.Created().After(e.at):
-				continue
-			case err != nil && !errors.Is(err, jetstream.ErrKeyNotFound):
+			have, err := b.newest(ctx, e.bucket, e.subject)
+			if err != nil {
 				return err
+			}
+			if have != nil && have.Time.After(e.at) && have.Sequence != b.replayed[e.subject] {
+				continue
 			}
 		}
 		m := &nats.Msg{Subject: e.subject, Data: e.data}
@@ -130,9 +129,22 @@ func (b *Bus) storeValues(ctx context.Context, values []*entry) error {
 			}
 			return err
 		}
-		futures = append(futures, f)
+		futures, sent = append(futures, f), append(sent, e)
 	}
-	return b.await(ctx, futures, nil)
+	return b.await(ctx, futures, sent)
+}
+
+// newest is the last that was stored under a key, be it a value, a deletion or the trace of one; nil if there is nothing.
+func (b *Bus) newest(ctx context.Context, bucket, subject string) (*jetstream.RawStreamMsg, error) {
+	s, err := b.js.Stream(ctx, "KV_"+kvPrefix+bucket)
+	if err != nil {
+		return nil, err
+	}
+	m, err := s.GetLastMsgForSubject(ctx, subject)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return nil, nil
+	}
+	return m, err
 }
 
 // storeEvents stores events in order. On one server they follow each other in one connection; with replicas, where the
@@ -174,9 +186,12 @@ func (b *Bus) await(ctx context.Context, futures []jetstream.PubAckFuture, sent 
 	var fault error
 	for i, f := range futures {
 		select {
-		case <-f.Ok():
+		case ack := <-f.Ok():
+			if e := sent[i]; e.old && e.kind != kindEvent {
+				b.replayed[e.subject] = ack.Sequence
+			}
 		case err := <-f.Err():
-			if sent != nil && b.drop(sent[i], err) {
+			if b.drop(sent[i], err) {
 				continue
 			}
 			if fault == nil {

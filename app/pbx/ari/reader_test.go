@@ -156,31 +156,24 @@ func TestWhatIsThereAfterAReconnect(t *testing.T) {
 }
 
 func TestASlowReaderLosesNothing(t *testing.T) {
-	f := newFake(t)
-	s := f.sw
+	f := newFake(t).run()
 	const n = 20000
-	done := make(chan int)
-	go func() {
-		time.Sleep(50 * time.Millisecond)
-		got := 0
-		for e := range s.Events() {
-			if e.Kind == pbx.Digit {
-				if e.Leg != pbx.LegID(fmt.Sprint(got)) {
-					t.Errorf("event %d is of leg %s", got, e.Leg)
-				}
-				if got++; got == n {
-					break
-				}
-			}
-		}
-		done <- got
-	}()
+	f.mu.Lock() // the reader is stuck
 	for i := range n {
-		s.tell(pbx.Event{Kind: pbx.Digit, Leg: pbx.LegID(fmt.Sprint(i))})
+		f.sw.tell(pbx.Event{Kind: pbx.Digit, Leg: "x", Digit: fmt.Sprint(i)})
 	}
-	go f.run()
-	f.equal("events", <-done, n)
-	f.until("connected", func() bool { return s.ready("x") == nil })
+	time.Sleep(50 * time.Millisecond)
+	f.mu.Unlock()
+	f.until("all are there", func() bool { return f.count(pbx.Digit, "x") == n })
+	i := 0
+	for _, e := range f.events {
+		if e.Kind == pbx.Digit {
+			if e.Digit != fmt.Sprint(i) {
+				t.Fatalf("event %d is %s", i, e.Digit)
+			}
+			i++
+		}
+	}
 }
 
 // FuzzEvent feeds the driver any bytes as an event: nothing may break, and a leg may end but once.

@@ -204,7 +204,9 @@ func TestArrivals(t *testing.T) {
 func TestAPhoneThatCallsCannotTransferByItself(t *testing.T) {
 	f := newFake(t).run()
 	f.send(event("StasisStart", "x", "Ring", `"args":["inbound","phone","cp-a1","9"]`))
-	f.until("the variable", func() bool { return f.was("POST /channels/x/variable?value=ari-only&variable=PJSIP_TRANSFER_HANDLING") == 1 })
+	f.until("the variable", func() bool {
+		return f.was("POST /channels/x/variable?value=ari-only&variable=PJSIP_TRANSFER_HANDLING") == 1
+	})
 	ask := `{"type":"ChannelTransfer","refer_to":{"requested_destination":{"destination":"4711"}},"referred_by":{"source_channel":{"id":"x"}}%s}`
 	f.send(strings.Replace(ask, "%s", "", 1), strings.Replace(ask, "%s", `,"state":"channel_answered"`, 1))
 	f.settle()
