@@ -40,10 +40,10 @@ type Queue struct {
 type Settings struct {
 	Strategy      Strategy      `json:"strategy" enum:"longest_idle,best_skill,lowest_sufficient,fewest_calls,priority" required:"false" default:"longest_idle" doc:"How one of several suitable agents is chosen"`
 	RingSeconds   int           `json:"ring_seconds" minimum:"3" maximum:"300" required:"false" default:"20" doc:"How long an agent's phone rings before the offer is withdrawn"`
-	WrapUpSeconds int           `json:"wrap_up_seconds" minimum:"0" maximum:"3600" required:"false" default:"30" doc:"Time an agent has after the call before the next one; 0 is none"`
+	WrapUpSeconds int           `json:"wrap_up_seconds" minimum:"0" maximum:"3600" required:"false" doc:"Time an agent has after the call before the next one; 0 is none. Default 30"`
 	Skills        []Requirement `json:"skills,omitempty" doc:"What every call of the queue asks of an agent"`
 	Priority      int           `json:"priority" minimum:"0" maximum:"100" required:"false" doc:"Of its calls, against those of other queues that an agent serves"`
-	AgeSeconds    int           `json:"age_seconds" minimum:"0" maximum:"3600" required:"false" default:"60" doc:"Waiting so long counts as one more priority; 0: waiting never outweighs priority"`
+	AgeSeconds    int           `json:"age_seconds" minimum:"0" maximum:"3600" required:"false" doc:"Waiting so long counts as one more priority; 0: waiting never outweighs priority. Default 60"`
 
 	MaxWaiting     int    `json:"max_waiting" minimum:"0" required:"false" doc:"Callers beyond this number get the full action; 0 is no limit"`
 	MaxWaitSeconds int    `json:"max_wait_seconds" minimum:"0" required:"false" doc:"Waiting longer leads to the timeout action; 0 is no limit"`
@@ -54,12 +54,12 @@ type Settings struct {
 
 	Music               string   `json:"music" required:"false" default:"default" doc:"Music class while waiting and on hold"`
 	Comfort             []string `json:"comfort,omitempty" doc:"Messages in their order; the last repeats. Prompt keys"`
-	ComfortSeconds      int      `json:"comfort_seconds" minimum:"0" maximum:"600" required:"false" default:"30" doc:"Between messages; 0 is none"`
+	ComfortSeconds      int      `json:"comfort_seconds" minimum:"0" maximum:"600" required:"false" doc:"Between messages; 0 is none. Default 30"`
 	AnnouncePosition    bool     `json:"announce_position" required:"false" doc:"Say the position in the queue"`
 	AnnounceWait        bool     `json:"announce_wait" required:"false" doc:"Say the estimated wait"`
-	AnnounceSeconds     int      `json:"announce_seconds" minimum:"0" maximum:"600" required:"false" default:"60" doc:"Between announcements of position and wait; the first comes at once"`
+	AnnounceSeconds     int      `json:"announce_seconds" minimum:"0" maximum:"600" required:"false" doc:"Between announcements of position and wait; the first comes at once. Default 60"`
 	ServiceLevelSeconds int      `json:"service_level_seconds" minimum:"1" required:"false" default:"20" doc:"Answered within this time counts for the service level"`
-	ShortAbandonSeconds int      `json:"short_abandon_seconds" minimum:"0" required:"false" default:"5" doc:"Callers who give up sooner are counted apart (K-01)"`
+	ShortAbandonSeconds int      `json:"short_abandon_seconds" minimum:"0" required:"false" doc:"Callers who give up sooner are counted apart (K-01). Default 5"`
 	Recording           Policy   `json:"recording" required:"false"`
 	Survey              string   `json:"survey,omitempty" doc:"Flow that asks the caller after the call"`
 }

@@ -2,6 +2,7 @@ package acd
 
 import (
 	"context"
+	"encoding/json"
 	"slices"
 	"strings"
 
@@ -49,6 +50,17 @@ type queueBody struct {
 	Open *bool  `json:"open,omitempty" doc:"Without it, open"`
 	Settings
 	Members []Member `json:"members,omitempty"`
+}
+
+// UnmarshalJSON begins with the defaults, so that what is not sent keeps them, and a zero that is sent counts.
+func (b *queueBody) UnmarshalJSON(raw []byte) error {
+	type plain queueBody
+	p := plain{Settings: Defaults()}
+	if err := json.Unmarshal(raw, &p); err != nil {
+		return err
+	}
+	*b = queueBody(p)
+	return nil
 }
 
 func (b queueBody) fill(q *Queue) {

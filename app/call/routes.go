@@ -194,11 +194,12 @@ func (w *Web) postAnswer(ctx context.Context, in *ByLeg) (Live, error) {
 
 func (w *Web) postReject(ctx context.Context, in *struct {
 	ByLeg
-	Body struct {
+	Body *struct { // may be left out
 		Busy bool `json:"busy,omitempty" doc:"Say busy instead of declined"`
-	} `required:"false"`
+	}
 }) (Live, error) {
-	return w.control(ctx, in.ID, permControl, func(Live) error { return w.calls.RejectLeg(ctx, in.ID, in.Leg, in.Body.Busy) })
+	busy := in.Body != nil && in.Body.Busy
+	return w.control(ctx, in.ID, permControl, func(Live) error { return w.calls.RejectLeg(ctx, in.ID, in.Leg, busy) })
 }
 
 func (w *Web) postHangupLeg(ctx context.Context, in *ByLeg) (Live, error) {

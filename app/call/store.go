@@ -233,7 +233,7 @@ func (r *Record) outside() string {
 
 func (r *Record) row() Row {
 	row := Row{
-		ID: r.ID, UnitID: r.Unit, Node: r.Node, Direction: r.Direction, FromNumber: r.From, FromRaw: cut(r.FromRaw, 120), FromName: cut(r.FromName, 120),
+		ID: r.ID, UnitID: r.Unit, Node: r.Node, Direction: r.Direction, FromNumber: cut(r.From, 60), FromRaw: cut(r.FromRaw, 120), FromName: cut(r.FromName, 120),
 		Withheld: r.Withheld, ToNumber: cut(r.To, 60), ToRaw: cut(r.ToRaw, 120), NumberID: r.Number, Service: r.Service, Trunk: r.Trunk,
 		FlowID: r.Entered, Path: cut(r.Path, 200), Language: r.Language, QueueID: r.Queue, QueueName: r.QueueName, AgentID: r.Agent, AgentName: r.AgentName,
 		StartedAt: stored(r.Started), AnsweredAt: maybe(r.Answered), TalkedAt: maybe(r.Talked), EndedAt: stored(r.Ended),

@@ -43,6 +43,9 @@ type Number struct {
 // TableName is the table of the customers' numbers.
 func (Number) TableName() string { return "crm_numbers" }
 
+// Models is every table of the module.
+func Models() []any { return []any{Customer{}, Number{}} }
+
 // Edit is a new customer, or what is to change of one: what is not sent stays as it is.
 type Edit struct {
 	Unit     *string  `json:"unit,omitempty" maxLength:"36" doc:"The unit the customer belongs to; without it, your own"`

@@ -93,3 +93,15 @@ func never(t *testing.T, what string, audio, pattern []int16) {
 		t.Fatalf("%s was heard at %s (%.2f)", what, at, score)
 	}
 }
+
+// steady says that a tone sounds in audio from a time to another, in every tenth of a second of it.
+func steady(t *testing.T, p *Party, audio []int16, from, to time.Duration, hz float64) {
+	t.Helper()
+	at := func(d time.Duration) int { return max(0, min(len(audio), int(d.Seconds()*speech.SampleRate))) }
+	for d := from; d+100*time.Millisecond <= to; d += 100 * time.Millisecond {
+		if got := power(audio[at(d):at(d+100*time.Millisecond)], hz); got < 1e-5 {
+			t.Errorf("%s does not hear %g Hz at %s (%.1e), between %s and %s", p.who, hz, d, got, from, to)
+			return
+		}
+	}
+}

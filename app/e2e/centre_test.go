@@ -51,6 +51,7 @@ func newCentre(t *testing.T, s *Server) *Centre {
 	c.Unit = string(post[user.Unit](t, s.Admin, "/user/units", object{"parent_id": root.ID, "name": c.name("unit")}).ID)
 	c.Far = newCarrier(t, c, fmt.Sprintf("127.77.%d.1", c.no), sipphone.Config{})
 	c.Line = c.trunk("", c.Far, nil)
+	c.showCalls(t)
 	return c
 }
 

@@ -160,3 +160,21 @@ func (f *Feed) of(id call.ID) (list []Event) {
 	}
 	return list
 }
+
+// showCalls shows what happened to the calls of a test, if it fails.
+func (c *Centre) showCalls(t *testing.T) {
+	t.Cleanup(func() {
+		if !t.Failed() {
+			return
+		}
+		var b strings.Builder
+		for _, e := range c.Feed.since(0) {
+			if strings.HasPrefix(e.Type, "call.") {
+				if said := e.told(); said.Unit == c.Unit || said.Trunk == c.Line.Name {
+					fmt.Fprintf(&b, "%s %s %s %s %.200v\n", e.At.Format("05.000"), e.Key[len(e.Key)-4:], e.Type, said.From, said.Data)
+				}
+			}
+		}
+		t.Logf("what happened:\n%s", b.String())
+	})
+}

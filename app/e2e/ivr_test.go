@@ -72,7 +72,7 @@ func TestWrongKeys(t *testing.T) {
 menu:
   text: `+menu+`
   tries: 3
-  timeout_seconds: 2
+  timeout_seconds: 4
   keys: {"1": {hangup: true}}
   final: {prompt: input/to-agent, queue: `+q.Name+`}
 `), nil)
@@ -89,8 +89,8 @@ menu:
 	at = finds(t, "the menu", ear, at, ask, 10*time.Second) + length(ask)
 	silence := prompt(t, "input/timeout")
 	late := finds(t, "the prompt for silence", ear, at, silence, 10*time.Second)
-	if wait := late - at; wait < 1500*time.Millisecond || wait > 3*time.Second {
-		t.Errorf("the prompt for silence came %s after the menu, want 2 s", wait)
+	if wait := late - at; wait < 3500*time.Millisecond || wait > 5*time.Second {
+		t.Errorf("the prompt for silence came %s after the menu, want 4 s", wait)
 	}
 	finds(t, "the final prompt", ear, late, prompt(t, "input/to-agent"), 10*time.Second)
 	talk(t, p, a.talk())

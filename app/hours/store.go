@@ -25,6 +25,9 @@ type Row struct {
 // TableName is the table of the calendars.
 func (Row) TableName() string { return "hours_calendars" }
 
+// Models is every table of the module.
+func Models() []any { return []any{Row{}} }
+
 // store holds the SQL. It works on a connection and in a transaction alike.
 type store struct{ db *gorm.DB }
 

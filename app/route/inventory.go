@@ -180,6 +180,9 @@ type SpeedDial struct {
 // TableName is the table of the speed dials.
 func (SpeedDial) TableName() string { return "route_speed_dials" }
 
+// Models is every table of the module.
+func Models() []any { return []any{Trunk{}, Number{}, Phone{}, Barred{}, SpeedDial{}} }
+
 // Check says what is wrong with the speed dial: problem.ErrInvalid with the faulty fields.
 func (d *SpeedDial) Check() error {
 	var f faults

@@ -33,6 +33,9 @@ type Unit struct {
 // TableName is for gorm.
 func (Unit) TableName() string { return "user_units" }
 
+// Models is every table of the module.
+func Models() []any { return []any{User{}, Unit{}, Role{}, Key{}, Session{}} }
+
 // Tenant is the root above it, or itself.
 func (u Unit) Tenant() auth.UnitID { return auth.UnitID(strings.Trim(auth.RootPath(u.Path), "/")) }
 

@@ -82,6 +82,9 @@ type head struct {
 // TableName is for gorm.
 func (head) TableName() string { return "audit_head" }
 
+// Models is every table of the package.
+func Models() []any { return []any{Row{}, head{}} }
+
 const maxDetail = 64 << 10 // bytes of JSON
 
 // errNoHead says that the head row is gone: the log was tampered with, or the migration did not run.

@@ -91,6 +91,9 @@ func (c *cluster) stop(i int) {
 
 // Servers come and go while events are published: all arrive, once, in order, and nobody waits.
 func TestClusterLosesServers(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes half a minute")
+	}
 	c := startCluster(t)
 	b := c.open(t.TempDir())
 	defer func() { _ = b.Close() }()
@@ -162,4 +165,46 @@ func TestTwoNodes(t *testing.T) {
 	require.Less(t, time.Since(begin), 5*time.Second)
 	<-first.Lost()
 	l.Release()
+}
+
+// A node that dies with values in its journal does not, when it is back, undo what the node did that took over.
+func TestOldJournalDoesNotUndo(t *testing.T) {
+	c := startCluster(t)
+	dir := t.TempDir()
+	dead, heir := c.open(dir), c.open(t.TempDir())
+	defer func() { _ = heir.Close() }()
+	for _, k := range []string{"newer", "deleted", "untouched"} {
+		dead.KV("calls").Put(k, []byte("first"))
+	}
+	require.NoError(t, dead.Flush(soon(t)))
+	c.stop(0)
+	c.stop(1)
+	for _, k := range []string{"newer", "deleted", "untouched"} {
+		dead.KV("calls").Put(k, []byte("never stored"))
+	}
+	dead.Publish(bus.NewEvent("call.ended", "untouched", nil))
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	require.Error(t, dead.Flush(ctx))
+	cancel()
+	dead.Abandon()
+	c.start(0)
+	c.start(1)
+	heir.KV("calls").Put("newer", []byte("heir"))
+	heir.KV("calls").Delete("deleted")
+	require.NoError(t, heir.Flush(soon(t)))
+
+	again := c.open(dir)
+	defer func() { _ = again.Close() }()
+	require.NoError(t, again.Flush(soon(t)))
+	e, err := heir.KV("calls").Get(soon(t), "newer")
+	require.NoError(t, err)
+	require.Equal(t, "heir", string(e.Value))
+	_, err = heir.KV("calls").Get(soon(t), "deleted")
+	require.ErrorIs(t, err, bus.ErrNoKey)
+	e, err = heir.KV("calls").Get(soon(t), "untouched")
+	require.NoError(t, err)
+	require.Equal(t, "never stored", string(e.Value))
+	last, err := heir.LastSeq(soon(t))
+	require.NoError(t, err)
+	require.EqualValues(t, 1, last)
 }

@@ -29,10 +29,14 @@ type Migration struct {
 // Migrate applies every migration that the database has not seen, in order. Of several nodes that start at once, one
 // migrates and the others wait for it, up to 5 minutes.
 func Migrate(ctx context.Context, db *gorm.DB) error {
+	log := slog.Default()
+	if l, ok := db.Logger.(*slowLog); ok {
+		log = l.log
+	}
 	return migrate(ctx, db, true, func(p *goose.Provider) error {
 		done, err := p.Up(ctx)
 		for _, m := range done {
-			slog.InfoContext(ctx, "database migrated", "module", "db", "migration", path.Base(m.Source.Path), "took", m.Duration)
+			log.InfoContext(ctx, "database migrated", "migration", path.Base(m.Source.Path), "took", m.Duration)
 		}
 		return err
 	})

@@ -47,6 +47,9 @@ type row struct {
 
 func (row) TableName() string { return "kernel_outbox" }
 
+// Models is every table of the package.
+func Models() []any { return []any{row{}} }
+
 // Item is a row of another kind than events, for its carrier.
 type Item struct {
 	ID      string

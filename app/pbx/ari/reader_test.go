@@ -96,7 +96,7 @@ func TestASwitchThatDoesNotPong(t *testing.T) {
 	f.run()
 	for end := time.Now().Add(15 * time.Second); f.count(pbx.Resync, "") < 2 && time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 	}
-	f.equal("Lost, Resync", fmt.Sprint(f.count(pbx.Lost, ""), f.count(pbx.Resync, "")), "1 2")
+	f.equal("Lost, Resync", words(f.count(pbx.Lost, ""), f.count(pbx.Resync, "")), "1 2")
 }
 
 // After a reconnect Asterisk says nothing of what went on meanwhile: the listing is all.
@@ -133,9 +133,9 @@ func TestWhatIsThereAfterAReconnect(t *testing.T) {
 		got[l.ID] = l
 	}
 	f.equal("legs", len(got), 3)
-	f.equal("in", fmt.Sprint(got["in"].Inbound, got["in"].Answered, got["in"].Room, got["in"].From, got["in"].To, got["in"].Trunk), "true true room-1 138 4001 c")
-	f.equal("out", fmt.Sprint(got["out"].Inbound, got["out"].To, got["out"].Tag), "false a2 tag-2")
-	f.equal("ringing", fmt.Sprint(got["ringing"].Answered, got["ringing"].To, got["ringing"].Tag), "false a1 tag,1")
+	f.equal("in", words(got["in"].Inbound, got["in"].Answered, got["in"].Room, got["in"].From, got["in"].To, got["in"].Trunk), "true true room-1 138 4001 c")
+	f.equal("out", words(got["out"].Inbound, got["out"].To, got["out"].Tag), "false a2 tag-2")
+	f.equal("ringing", words(got["ringing"].Answered, got["ringing"].To, got["ringing"].Tag), "false a1 tag,1")
 	f.equal("recordings", snap.Recordings, "[day/1]")
 	f.equal("lines", snap.Lines, "map[a1:up]")
 	f.until("snoops for nothing are hung up", func() bool {
@@ -154,6 +154,8 @@ func TestWhatIsThereAfterAReconnect(t *testing.T) {
 	f.equal("old", f.kinds("old"), "Answered") // gone meanwhile: the reader finds out by comparing
 	f.equal("length", f.await(pbx.RecordEnded, "in").Length, 7*time.Second)
 }
+
+func words(a ...any) string { return strings.TrimSpace(fmt.Sprintln(a...)) }
 
 func TestASlowReaderLosesNothing(t *testing.T) {
 	f := newFake(t).run()
