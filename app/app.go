@@ -135,6 +135,7 @@ func (a *App) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return a.kit.Run(ctx) })
 	g.Go(func() error { return a.listen(ctx) })
+	g.Go(func() error { return a.profiles(ctx) })
 	g.Go(func() error { return a.drive(ctx) })
 	for _, m := range a.modules {
 		if r, ok := m.(runner); ok && !a.driven(m) {

@@ -42,6 +42,7 @@ type HTTP struct {
 	Origins        []string `koanf:"origins"`         // other sites whose pages may call the API, exactly. Default none
 	PerSecond      float64  `koanf:"per_second"`      // requests a second for each session, key or address. Default 50
 	Burst          int      `koanf:"burst"`           // and at once. Default 200
+	Debug          string   `koanf:"debug"`           // loopback address that serves Go's profiles, to whoever is on this host. Default none
 }
 
 // Database is where configuration and history are kept.

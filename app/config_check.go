@@ -57,6 +57,8 @@ func (c Config) Check() error {
 	bad(c.DataDir != "", "data_dir", "must not be empty")
 	bad(c.HTTP.Listen != "", "http.listen", "must not be empty")
 	address("http.listen", c.HTTP.Listen)
+	address("http.debug", c.HTTP.Debug)
+	bad(c.HTTP.Debug == "" || loopback(c.HTTP.Debug), "http.debug", "%q is no loopback address", c.HTTP.Debug)
 	bad((c.HTTP.TLSCert == "") == (c.HTTP.TLSKey == ""), "http.tls_cert", "it and http.tls_key go together")
 	link("http.public_url", c.HTTP.PublicURL, "http", "https")
 	for _, o := range c.HTTP.Origins {

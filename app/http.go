@@ -29,34 +29,39 @@ func (a *App) serveAPI(auditing *audit.Service, build string) error {
 		Log: a.log, Metrics: a.kit.Metrics, Build: build, Authenticate: a.Users.Authenticate, Audit: auditing.Record,
 		Origins: a.cfg.HTTP.Origins, TrustedProxies: proxies, PerSecond: a.cfg.HTTP.PerSecond, Burst: a.cfg.HTTP.Burst,
 	})
+	a.routes(a.web)
+	return nil
+}
+
+// routes registers all routes: the modules', and the platform's own.
+func (a *App) routes(r *api.Router) {
 	for _, m := range a.modules {
-		m.Routes(a.web)
+		m.Routes(r)
 	}
 	probe := []api.Option{api.AtRoot(), api.Public(), api.Hidden(), api.NoLimit()}
-	api.Raw(a.web, http.MethodGet, "/healthz", a.healthz, probe...)
-	api.Raw(a.web, http.MethodGet, "/readyz", a.readyz, probe...)
+	api.Raw(r, http.MethodGet, "/healthz", a.healthz, probe...)
+	api.Raw(r, http.MethodGet, "/readyz", a.readyz, probe...)
 	if reg, ok := a.kit.Metrics.(prometheus.Gatherer); ok {
 		metrics := promhttp.HandlerFor(reg, promhttp.HandlerOpts{})
-		api.Raw(a.web, http.MethodGet, "/metrics", func(w http.ResponseWriter, r *http.Request) error {
+		api.Raw(r, http.MethodGet, "/metrics", func(w http.ResponseWriter, r *http.Request) error {
 			metrics.ServeHTTP(w, r)
 			return nil
 		}, api.AtRoot(), auth.Can(permMetrics), api.NoLimit(), api.Produces("text/plain"), api.Summary("Prometheus metrics"))
 	}
 	prompts := a.Prompts.Handler()
 	for _, method := range []string{http.MethodGet, http.MethodHead} {
-		api.Raw(a.web, method, "/prompts/{key}/{lang}/{file}", func(w http.ResponseWriter, r *http.Request) error {
+		api.Raw(r, method, "/prompts/{key}/{lang}/{file}", func(w http.ResponseWriter, r *http.Request) error {
 			prompts.ServeHTTP(w, r)
 			return nil
 		}, api.AtRoot(), api.Public(), api.Hidden(), api.NoLimit()) // signed addresses, for the switch
 	}
-	a.streams()
-	return nil
+	a.streams(r)
 }
 
 var permMetrics = auth.Define("app:metrics", "read the platform's metrics", auth.Integrator, auth.Auditor)
 
 // streams registers the resumable event stream. Whoever is signed in gets what their roles let them see.
-func (a *App) streams() {
+func (a *App) streams(r *api.Router) {
 	see := func(r *http.Request) (func(bus.Event) bool, error) {
 		p := auth.From(r.Context())
 		if p == nil {
@@ -65,20 +70,14 @@ func (a *App) streams() {
 		ctx := auth.With(context.Background(), p)
 		return func(e bus.Event) bool { return mayHear(ctx, e) }, nil
 	}
-	for path, h := range map[string]http.Handler{"/events": a.kit.Live.SSE(see), "/events/ws": a.kit.Live.WebSocket(see)} {
-		opts := []api.Option{
-			api.SignedIn(), api.Query("after", "Position of the last event seen; what came since is sent first"), api.Tag("events"),
-		}
-		if path == "/events/ws" {
-			opts = append(opts, api.WebSocket(), api.Summary("The event stream, as a WebSocket"))
-		} else {
-			opts = append(opts, api.Produces("text/event-stream"), api.Summary("The event stream, as server-sent events"))
-		}
-		api.Raw(a.web, http.MethodGet, path, func(w http.ResponseWriter, r *http.Request) error {
+	stream := func(path string, h http.Handler, opts ...api.Option) {
+		api.Raw(r, http.MethodGet, path, func(w http.ResponseWriter, r *http.Request) error {
 			h.ServeHTTP(w, r)
 			return nil
-		}, opts...)
+		}, append(opts, api.SignedIn(), api.Tag("events"), api.Query("after", "Position of the last event seen; what came since is sent first"))...)
 	}
+	stream("/events", a.kit.Live.SSE(see), api.Produces("text/event-stream"), api.Summary("The event stream, as server-sent events"))
+	stream("/events/ws", a.kit.Live.WebSocket(see), api.WebSocket(), api.Summary("The event stream, as a WebSocket"))
 }
 
 // mayHear says that the asker may see an event: who has its permission, for its unit or as its owner.

@@ -5,6 +5,8 @@ package e2e
 import (
 	"context"
 	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -52,7 +54,7 @@ func sound(t *testing.T, lang speech.Lang, item speech.Item) []int16 {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return pcm
+	return pcm[:max(0, len(pcm)-480)] // who hangs up after a prompt may cut its last packets off
 }
 
 func prompt(t *testing.T, key string) []int16 {
@@ -75,14 +77,78 @@ func finds(t *testing.T, what string, ear *sipphone.Ear, from time.Duration, pat
 	t.Helper()
 	end := time.Now().Add(d)
 	for {
-		at, score := sipphone.FindIn(ear.Since(from), pattern)
-		if score >= sipphone.Match {
+		heard := ear.Since(from)
+		at, ok := spot(heard, pattern)
+		if ok {
 			return from + at
 		}
 		if time.Now().After(end) {
-			t.Fatalf("%s not heard within %s after %s: best %.2f at %s of %s", what, d, from, score, from+at, ear.Now())
+			if keep := os.Getenv("E2E_KEEP"); keep != "" { // a folder for what was heard
+				name := filepath.Join(keep, strings.ReplaceAll(t.Name(), "/", "-"))
+				_ = sipphone.WriteWAV(name+".wav", ear.Audio())
+				_ = sipphone.WriteWAV(name+"-want.wav", pattern)
+			}
+			best, score := sipphone.FindIn(heard, pattern)
+			t.Fatalf("%s not heard within %s after %s: best %.2f at %s of %s", what, d, from, score, from+best, ear.Now())
 		}
 		time.Sleep(100 * time.Millisecond) // hearing takes time; this only spares the processor
+	}
+}
+
+// spot finds a pattern in audio. On a busy machine packets are late, and what they carry is lost, or comes a little later. So
+// if the whole is not found it takes the pattern in pieces: most of them must be there, each near its place.
+func spot(audio, pattern []int16) (time.Duration, bool) {
+	at, score := sipphone.FindIn(audio, pattern)
+	if score >= sipphone.Match {
+		return at, true
+	}
+	const piece, slack = 3200, 600 * time.Millisecond
+	if score < 0.25 || len(pattern) < 4*piece {
+		return 0, false
+	}
+	around := audio[sample(audio, at-slack):sample(audio, at+length(pattern)+slack)]
+	base := at - length(audio[:sample(audio, at-slack)])
+	found, all := 0, 0
+	for from := 0; from+piece <= len(pattern); from += piece {
+		part := pattern[from : from+piece]
+		if power2(part) < 1e-4 {
+			continue // a pause
+		}
+		all++
+		where, score := sipphone.FindIn(around, part)
+		if score >= 0.85 && (where-base-length(pattern[:from])).Abs() <= slack {
+			found++
+		}
+	}
+	return at, all > 0 && found*4 >= all*3
+}
+
+// sample is where in audio a time is.
+func sample(audio []int16, at time.Duration) int {
+	return max(0, min(len(audio), int(at.Seconds()*speech.SampleRate)))
+}
+
+// power2 is how loud audio is, squared.
+func power2(pcm []int16) (sum float64) {
+	for _, x := range pcm {
+		sum += float64(x) * float64(x) / 32768 / 32768
+	}
+	return sum / float64(max(1, len(pcm)))
+}
+
+// steady says that a tone sounds in audio from a time to another: in nearly every tenth of a second of it.
+func steady(t *testing.T, p *Party, audio []int16, from, to time.Duration, hz float64) {
+	t.Helper()
+	var silent []time.Duration
+	all := 0
+	for d := from; d+100*time.Millisecond <= to; d += 100 * time.Millisecond {
+		all++
+		if power(audio[sample(audio, d):sample(audio, d+100*time.Millisecond)], hz) < 1e-5 {
+			silent = append(silent, d)
+		}
+	}
+	if all == 0 || len(silent)*20 > all {
+		t.Errorf("%s does not hear %g Hz at %v, between %s and %s", p.who, hz, silent, from, to)
 	}
 }
 
@@ -90,18 +156,6 @@ func finds(t *testing.T, what string, ear *sipphone.Ear, from time.Duration, pat
 func never(t *testing.T, what string, audio, pattern []int16) {
 	t.Helper()
 	if at, score := sipphone.FindIn(audio, pattern); score >= sipphone.Match {
-		t.Fatalf("%s was heard at %s (%.2f)", what, at, score)
-	}
-}
-
-// steady says that a tone sounds in audio from a time to another, in every tenth of a second of it.
-func steady(t *testing.T, p *Party, audio []int16, from, to time.Duration, hz float64) {
-	t.Helper()
-	at := func(d time.Duration) int { return max(0, min(len(audio), int(d.Seconds()*speech.SampleRate))) }
-	for d := from; d+100*time.Millisecond <= to; d += 100 * time.Millisecond {
-		if got := power(audio[at(d):at(d+100*time.Millisecond)], hz); got < 1e-5 {
-			t.Errorf("%s does not hear %g Hz at %s (%.1e), between %s and %s", p.who, hz, d, got, from, to)
-			return
-		}
+		t.Errorf("%s was heard at %s (%.2f)", what, at, score)
 	}
 }

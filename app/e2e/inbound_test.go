@@ -25,25 +25,25 @@ func TestServices(t *testing.T) {
 	}
 	type service struct{ dialled, words, name string }
 	var services []service
-	for i, what := range []string{"热线", "报修", "缴费", "投诉", "预约", "查询"} {
-		s := service{words: fmt.Sprintf("您好，这里是%s服务，欢迎您。", what), name: "Service " + what}
+	for i, what := range []string{"请说出您要找的单位。", "报修请留下您的地址。", "水费可以在网上缴纳。", "投诉将在三天内答复。", "预约时间为每天上午。", "查询区号请按地名拨打。"} {
+		s := service{words: what, name: fmt.Sprintf("Service %d", i)}
 		s.dialled, _ = c.newNumber()
 		if i < 2 { // short codes, as they are dialled
 			s.dialled = fmt.Sprintf("955%02d%d", c.no%100, i)
 		}
-		c.number2(s.dialled, greet(what, s.words), object{"service": s.name})
+		c.number2(s.dialled, greet(s.name, s.words), object{"service": s.name})
 		services = append(services, s)
 	}
 	// One number, three ways: by trunk, by time, and otherwise.
 	other := newCarrier(t, c, fmt.Sprintf("127.77.%d.2", c.no), sipphone.Config{})
 	line := c.trunk("other", other, nil)
-	never := c.calendar("never", nil)
+	shut := c.calendar("never", nil)
 	always := c.calendar("always", []object{{"days": []string{"mon", "tue", "wed", "thu", "fri", "sat", "sun"}, "from": "00:00", "to": "24:00"}})
 	const byTrunk, night, day = "这是专线。", "现在是夜间。", "现在是白天。"
 	dark, _ := c.newNumber()
 	c.number2(dark, greet("usual", "不应该听到。"), object{"service": "Dark", "rules": []object{
 		{"trunk": line.Name, "flow": greet("line", byTrunk)},
-		{"calendar": never, "when": "closed", "flow": greet("night", night)},
+		{"calendar": shut, "when": "closed", "flow": greet("night", night)},
 	}})
 	light, _ := c.newNumber()
 	c.number2(light, greet("usual2", "也不应该听到。"), object{"service": "Light", "rules": []object{
@@ -57,9 +57,7 @@ func TestServices(t *testing.T) {
 		finds(t, s.name, p.Ear(), 0, text(t, s.words), 15*time.Second)
 		for _, o := range services {
 			if o.words != s.words {
-				if at, score := sipphone.FindIn(p.Ear().Audio(), text(t, o.words)); score >= sipphone.Match {
-					t.Errorf("%s: heard %s at %s", s.name, o.name, at)
-				}
+				never(t, s.name+": "+o.name, p.Ear().Audio(), text(t, o.words))
 			}
 		}
 		if r := c.row(p.ID).Call; r.Service != s.name || r.Trunk == "" {

@@ -8,8 +8,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"callplane/app/sandbox/sipphone"
 )
 
 // Each number has its own welcome. A key at 1 s ends it only where the flow allows that.
@@ -20,7 +18,11 @@ func TestWelcome(t *testing.T) {
 	c := newCentre(t, sharedServer(t))
 	var wg sync.WaitGroup
 	for i, interrupt := range []bool{true, false, true} {
-		words := fmt.Sprintf("您好，欢迎致电第%s服务中心，我们将竭诚为您服务，请您仔细听完这段欢迎词。", []string{"一", "二", "三"}[i])
+		words := []string{
+			"您好，欢迎致电供水公司，我们将竭诚为您服务，请您仔细听完这段欢迎词。",
+			"这里是有线电视报修中心，您的每一个故障我们都会登记，并尽快派人上门。",
+			"感谢您拨打铁路订票电话，今天的车票从八点开始发售，每人最多购买五张。",
+		}[i]
 		menu := "主菜单，请按键。"
 		number := c.number(c.flow(fmt.Sprint("welcome", i), fmt.Sprintf(
 			"welcome: {text: %s, interrupt: %t}\nmenu: {text: %s, keys: {\"1\": {hangup: true}}}\n", words, interrupt, menu)), nil)
@@ -119,8 +121,8 @@ menu:
 
 // count is how often a pattern is in the audio. The best find cuts it in two, so that neither half holds that one again.
 func count(audio, pattern []int16) int {
-	at, score := sipphone.FindIn(audio, pattern)
-	if score < sipphone.Match {
+	at, ok := spot(audio, pattern)
+	if !ok {
 		return 0
 	}
 	cut := int(at.Seconds()*8000) + len(pattern)/2

@@ -68,7 +68,7 @@ type Action struct {
 	Skills   []Need `yaml:"skills"`
 	Menu     *Menu  `yaml:"menu"`
 	Message  string `yaml:"message"` // name of the queue whose task the message becomes
-	Back     bool   `yaml:"back"`    // to the menu it came from
+	Back     bool   `yaml:"back"`    // to the menu above
 	Hangup   bool   `yaml:"hangup"`
 }
 
@@ -244,8 +244,8 @@ func (k *checker) action(at string, a *Action, depth int) {
 	if kinds != 1 {
 		k.bad(at, "ambiguous", "Give exactly one of queue, menu, message, back, hangup.")
 	}
-	if a.Back && depth == 0 {
-		k.bad(at, "nowhere", "There is no menu to go back to.")
+	if a.Back && depth < 2 {
+		k.bad(at, "nowhere", "There is no menu above to go back to.")
 	}
 	for i, n := range a.Skills {
 		if n.Skill == "" || n.Level < 0 || n.Level > 10 {

@@ -28,7 +28,8 @@ type place struct {
 	Node  string   `json:"n"`           // answer, welcome, language, menu, error, action
 	Keys  []string `json:"k,omitempty"` // keys that led to the menu or action
 	Tries int      `json:"t,omitempty"` // how often the menu was asked in vain
-	Why   string   `json:"w,omitempty"` // error: the prompt to play; action: which (key, final, closed, then)
+	Why   string   `json:"w,omitempty"` // error: the prompt to play; action: which (final, closed, then; empty is the key's)
+	Error string   `json:"e,omitempty"` // action: an error prompt that comes first
 	Done  int      `json:"d,omitempty"` // action: steps that are behind
 }
 
@@ -145,7 +146,7 @@ func (t *Tree) chosen(p place, got call.Outcome, c call.View) call.Move {
 			return t.tell(p, c)
 		}
 		if a := m.Keys[got.Digits]; a != nil {
-			move := t.follow(place{Node: "action", Keys: append(slices.Clone(p.Keys), got.Digits)}, c)
+			move := t.tell(place{Node: "action", Keys: append(slices.Clone(p.Keys), got.Digits)}, c)
 			move.Key = got.Digits
 			return move
 		}
@@ -161,58 +162,65 @@ func (t *Tree) chosen(p place, got call.Outcome, c call.View) call.Move {
 	}
 	p.Tries++
 	if p.Tries >= m.Tries {
-		return t.follow(place{Node: "action", Keys: p.Keys, Why: "final", Done: -1, Tries: p.Tries}, c, why)
+		return t.tell(place{Node: "action", Keys: p.Keys, Why: "final", Error: why}, c)
 	}
 	p.Node, p.Why = "error", why
 	return t.tell(p, c)
 }
 
-// follow begins an action, after an error prompt if one is given.
-func (t *Tree) follow(p place, c call.View, first ...string) call.Move {
-	if len(first) > 0 {
-		return t.move(p, call.Play{Prompts: say(first[0], "")}, call.Move{Node: node("error", p.Keys)})
-	}
-	return t.tell(p, c)
-}
-
-// act says the step of an action: its prompt, then what it does, then what follows if that comes back.
+// act says the step of an action that is next.
 func (t *Tree) act(p place, c call.View) call.Move {
 	a := t.action(p)
 	if a == nil {
 		return call.Move{Do: call.Hangup{Why: call.FlowFailed}}
 	}
-	if a.Menu != nil && (a.Prompt == "" && a.Text == "" || p.Done > 0) {
+	steps := t.steps(a, p.Error)
+	switch {
+	case p.Done < len(steps):
+		s := steps[p.Done]
+		return t.move(p, s.do, call.Move{Node: node(s.name, p.Keys)})
+	case a.Menu != nil:
 		return t.tell(place{Node: "menu", Keys: p.Keys}, c)
+	case a.Back:
+		up := 2 // from the key of a menu to the menu above it
+		if p.Why == "final" {
+			up = 1
+		}
+		return t.tell(place{Node: "menu", Keys: p.Keys[:max(len(p.Keys)-up, 0)]}, c)
 	}
-	if p.Done <= 0 && (a.Prompt != "" || a.Text != "") {
-		p.Done = 0
-		return t.move(p, call.Play{Prompts: say(a.Prompt, a.Text), Interrupt: false}, call.Move{Node: node("say", p.Keys)})
+	return t.move(p, call.Hangup{Why: call.FlowEnded}, call.Move{})
+}
+
+// named is a step with the name that the timeline shows.
+type named struct {
+	name string
+	do   call.Step
+}
+
+// steps is what an action does, one after another. What follows the last one, if it comes back, is in act.
+func (t *Tree) steps(a *Action, errorPrompt string) (list []named) {
+	if errorPrompt != "" {
+		list = append(list, named{"error", call.Play{Prompts: say(errorPrompt, "")}})
 	}
-	if a.Prompt == "" && a.Text == "" {
-		p.Done++ // no prompt: the first step is behind
+	if a.Prompt != "" || a.Text != "" {
+		list = append(list, named{"say", call.Play{Prompts: say(a.Prompt, a.Text)}})
 	}
 	switch {
-	case a.Queue != "" && p.Done <= 1:
+	case a.Queue != "":
 		skills := make([]call.Skill, len(a.Skills))
 		for i, n := range a.Skills {
 			skills[i] = call.Skill{Name: n.Skill, Level: max(n.Level, 1)}
 		}
-		return t.move(p, call.Enqueue{Queue: t.queue(a.Queue), Priority: a.Priority, Skills: skills}, call.Move{Node: node("queue", p.Keys)})
-	case a.Message != "" && p.Done <= 1:
-		p.Done = 1
-		return t.move(p, call.Message{Prompts: say("message/leave", ""), Queue: t.queue(a.Message)}, call.Move{Node: node("message", p.Keys)})
-	case a.Message != "" && p.Done == 2:
-		return t.move(p, call.Play{Prompts: say("message/thanks", "")}, call.Move{})
+		list = append(list, named{"queue", call.Enqueue{Queue: t.queue(a.Queue), Priority: a.Priority, Skills: skills}})
 	case a.Message != "":
-		return t.move(p, call.Hangup{Why: call.MessageLeft}, call.Move{})
-	case a.Back:
-		keys := p.Keys
-		if p.Why == "" && len(keys) > 0 {
-			keys = keys[:len(keys)-1]
-		}
-		return t.tell(place{Node: "menu", Keys: keys}, c)
+		list = append(list,
+			named{"message", call.Message{Prompts: say("message/leave", ""), Queue: t.queue(a.Message)}},
+			named{"thanks", call.Play{Prompts: say("message/thanks", "")}},
+			named{"hangup", call.Hangup{Why: call.MessageLeft}})
+	case a.Hangup:
+		list = append(list, named{"hangup", call.Hangup{Why: call.FlowEnded}})
 	}
-	return t.move(p, call.Hangup{Why: call.FlowEnded}, call.Move{Node: node("hangup", p.Keys)})
+	return list
 }
 
 // menu finds the menu that keys lead to.

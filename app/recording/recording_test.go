@@ -26,11 +26,12 @@ var tones = map[string]float64{}
 // control plane is a new link to it, which works in real time.
 func play(t *testing.T, story func(s *stage)) (call.Record, *pbxtest.Switch, *pbxtest.Link) {
 	t.Helper()
-	s := &stage{t: t, sw: pbxtest.New(), rec: call.Record{
-		ID: "0190a000-0000-7000-8000-000000000001", Unit: "team", UnitPath: "/root/team/", Node: "sw1", Direction: call.Inbound,
+	s := &stage{t: t, rec: call.Record{
+		ID: "0190a000-0000-7000-8000-000000000001", Unit: "team", UnitPath: "/root/team/", Node: "sw1", State: call.Ended, Direction: call.Inbound,
 		From: "+8613800138000", To: "+864001", Queue: "q1", Agent: "agent-2",
 	}}
 	synctest.Test(t, func(t *testing.T) {
+		s.t, s.sw = t, pbxtest.New()
 		ctx, cancel := context.WithCancel(t.Context())
 		ran := make(chan struct{})
 		go func() { defer close(ran); _ = s.sw.Run(ctx) }()

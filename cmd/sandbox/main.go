@@ -25,6 +25,7 @@ const usage = `sandbox runs a real Asterisk and MySQL on 127.0.0.1, without Dock
 	sandbox prepare                     build the tree (needed once; the others do it too)
 	sandbox run asterisk [--name N]     run one in the foreground; a line of JSON says where it is when it is ready
 	sandbox run mysql    [--name N]     (--help lists the ports and more)
+	sandbox with mysql -- COMMAND       start a MySQL, run a command with CALLPLANE_TEST_MYSQL set to it, stop it
 	sandbox list                        what runs now, a line of JSON each
 	sandbox stop NAME                   stop one, whoever started it
 	sandbox cli NAME "COMMAND"          run a command of the Asterisk console
@@ -37,6 +38,9 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	if err := command(ctx, os.Args[1:]); err != nil {
+		if status, ok := errors.AsType[exitStatus](err); ok {
+			os.Exit(int(status))
+		}
 		fmt.Fprintln(os.Stderr, strings.TrimPrefix(err.Error(), "sandbox: "))
 		os.Exit(1)
 	}
@@ -71,6 +75,8 @@ func command(ctx context.Context, args []string) error {
 		return err
 	case verb == "clean" && len(rest) == 0:
 		return sandbox.Clean(ctx)
+	case verb == "with":
+		return with(ctx, rest)
 	case verb == "config":
 		return config(rest)
 	}

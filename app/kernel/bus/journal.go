@@ -33,7 +33,7 @@ type entry struct {
 	data    []byte
 	bucket  string // of a value
 	end     int64  // where the entry ends in the journal
-	old     bool   // read from the journal at the start
+	old     bool   // left by the last process
 	event   *Event // not encoded yet
 }
 
@@ -42,6 +42,7 @@ type entry struct {
 type journal struct {
 	file, mark *os.File
 	size       int64
+	left       int64 // up to here the entries are the last process's
 	buf        []byte
 }
 
@@ -58,7 +59,7 @@ func openJournal(dir string) (j *journal, done int64, err error) {
 	if err != nil {
 		return nil, 0, errors.Join(err, j.close())
 	}
-	j.size = st.Size()
+	j.size, j.left = st.Size(), st.Size()
 	var raw [8]byte
 	if n, _ := j.mark.ReadAt(raw[:], 0); n == len(raw) {
 		done = int64(binary.LittleEndian.Uint64(raw[:]))
@@ -101,7 +102,7 @@ func (j *journal) stored(end int64, all bool) error {
 		if err := j.file.Truncate(0); err != nil {
 			return fmt.Errorf("journal: %w", err)
 		}
-		j.size, end = 0, 0
+		j.size, j.left, end = 0, 0, 0
 	}
 	var raw [8]byte
 	binary.LittleEndian.PutUint64(raw[:], uint64(end))
@@ -133,7 +134,7 @@ func (j *journal) read(from int64, n int) ([]*entry, error) {
 			break
 		}
 		from += 8 + int64(size)
-		e := &entry{kind: kind(body[0]), at: time.UnixMicro(int64(binary.LittleEndian.Uint64(body[1:]))), end: from, old: true}
+		e := &entry{kind: kind(body[0]), at: time.UnixMicro(int64(binary.LittleEndian.Uint64(body[1:]))), end: from, old: from <= j.left}
 		rest := body[9:]
 		for _, s := range []*string{&e.subject, &e.id, &e.bucket} {
 			if len(rest) < 2 || len(rest) < 2+int(binary.LittleEndian.Uint16(rest)) {

@@ -21,8 +21,9 @@ type KV struct {
 	b    *Bus
 	name string
 
-	mu sync.Mutex
-	kv jetstream.KeyValue // nil until the bucket is known to be there
+	mu     sync.Mutex
+	kv     jetstream.KeyValue // nil until the bucket is known to be there
+	stream jetstream.Stream   // the bucket's
 }
 
 // Entry is a value, or a change of one.
@@ -57,6 +58,9 @@ func (k *KV) open(ctx context.Context) (jetstream.KeyValue, error) {
 	kv, err := k.b.js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
 		Bucket: kvPrefix + k.name, History: 1, Storage: jetstream.FileStorage, Replicas: k.b.cfg.Replicas, LimitMarkerTTL: markerTTL})
 	if err != nil {
+		return nil, fmt.Errorf("bucket %s: %w", k.name, err)
+	}
+	if k.stream, err = k.b.js.Stream(ctx, "KV_"+kvPrefix+k.name); err != nil {
 		return nil, fmt.Errorf("bucket %s: %w", k.name, err)
 	}
 	k.kv = kv
@@ -153,6 +157,18 @@ func (k *KV) Watch(ctx context.Context) (<-chan Entry, error) {
 		}
 	}()
 	return out, nil
+}
+
+// newest is the last that was stored under a key, be it a value, a deletion or the trace of one; nil if there is nothing.
+func (k *KV) newest(ctx context.Context, subject string) (*jetstream.RawStreamMsg, error) {
+	if _, err := k.open(ctx); err != nil {
+		return nil, err
+	}
+	m, err := k.stream.GetLastMsgForSubject(ctx, subject)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return nil, nil
+	}
+	return m, err
 }
 
 func entryOf(e jetstream.KeyValueEntry) Entry {

@@ -65,10 +65,7 @@ func (b *Bus) Lease(ctx context.Context, name string, ttl time.Duration) (*Lease
 func (b *Bus) tryLease(ctx context.Context, name string, ttl time.Duration) (*Lease, error) {
 	call, cancel := context.WithTimeout(ctx, ackTimeout)
 	defer cancel()
-	if _, err := b.KV(leaseBucket).open(call); err != nil {
-		return nil, err
-	}
-	m, err := b.newest(call, leaseBucket, b.KV(leaseBucket).subject(name))
+	m, err := b.KV(leaseBucket).newest(call, b.KV(leaseBucket).subject(name))
 	if err != nil {
 		return nil, err
 	}

@@ -103,11 +103,12 @@ func (b *Bus) storeValues(ctx context.Context, values []*entry) error {
 	futures := make([]jetstream.PubAckFuture, 0, len(values))
 	sent := make([]*entry, 0, len(values))
 	for _, e := range values {
-		if _, err := b.KV(e.bucket).open(ctx); err != nil {
+		kv := b.KV(e.bucket)
+		if _, err := kv.open(ctx); err != nil {
 			return err
 		}
 		if e.old {
-			have, err := b.newest(ctx, e.bucket, e.subject)
+			have, err := kv.newest(ctx, e.subject)
 			if err != nil {
 				return err
 			}
@@ -132,19 +133,6 @@ func (b *Bus) storeValues(ctx context.Context, values []*entry) error {
 		futures, sent = append(futures, f), append(sent, e)
 	}
 	return b.await(ctx, futures, sent)
-}
-
-// newest is the last that was stored under a key, be it a value, a deletion or the trace of one; nil if there is nothing.
-func (b *Bus) newest(ctx context.Context, bucket, subject string) (*jetstream.RawStreamMsg, error) {
-	s, err := b.js.Stream(ctx, "KV_"+kvPrefix+bucket)
-	if err != nil {
-		return nil, err
-	}
-	m, err := s.GetLastMsgForSubject(ctx, subject)
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return nil, nil
-	}
-	return m, err
 }
 
 // storeEvents stores events in order. On one server they follow each other in one connection; with replicas, where the

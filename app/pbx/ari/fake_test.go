@@ -100,6 +100,16 @@ func (f *fake) serve(w http.ResponseWriter, r *http.Request) {
 		rule = f.rules[r.Method+" *"]
 	}
 	f.mu.Unlock()
+	if key == "PUT /applications/callplane/eventFilter" { // the driver may be faster than socket, which tells of the connection
+		for n := f.was(key); ; time.Sleep(time.Millisecond) {
+			f.mu.Lock()
+			open := f.opened >= n
+			f.mu.Unlock()
+			if open || r.Context().Err() != nil {
+				break
+			}
+		}
+	}
 	if rule != nil {
 		rule(w, r)
 		return

@@ -29,6 +29,7 @@ type memory struct {
 	rooms map[string]bool       // bridges that we know are there
 	parks map[string]park       // by bridge
 	lines map[string]pbx.LineState
+	news  map[string]time.Time // when a line's last event came, by our clock
 }
 
 func newMemory() memory {
@@ -42,6 +43,7 @@ func newMemory() memory {
 		rooms: map[string]bool{},
 		parks: map[string]park{},
 		lines: map[string]pbx.LineState{},
+		news:  map[string]time.Time{},
 	}
 }
 

@@ -14,6 +14,7 @@ type metrics struct {
 	queued     prometheus.Gauge
 	writes     *prometheus.CounterVec // by what was done
 	late       prometheus.Counter
+	drift      prometheus.Counter
 }
 
 // newMetrics registers them, unless reg is nil.
@@ -42,9 +43,11 @@ func newMetrics(name string, reg prometheus.Registerer) *metrics {
 			"Phones and trunks written to Asterisk or deleted there."), []string{"what"}),
 		late: prometheus.NewCounter(count("late_ends_total",
 			"Ends of legs that we reported because Asterisk did not, within its time.")),
+		drift: prometheus.NewCounter(count("drift_total",
+			"Legs that Asterisk no longer had, though it never told of their end.")),
 	}
 	if reg != nil {
-		reg.MustRegister(m.rest, m.failed, m.events, m.unknown, m.broken, m.reconnects, m.connected, m.queued, m.writes, m.late)
+		reg.MustRegister(m.rest, m.failed, m.events, m.unknown, m.broken, m.reconnects, m.connected, m.queued, m.writes, m.late, m.drift)
 	}
 	return m
 }

@@ -133,13 +133,14 @@ func (s *Switch) sync(ctx context.Context, want map[string]line) error {
 			return err
 		}
 	}
+	asked := time.Now()
 	if states, err = s.lineStates(ctx); err != nil {
 		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for name, state := range states { // a new line has no event
-		if _, ok := want[name]; ok {
+	for name, state := range states { // a new line has no event; one that came meanwhile is newer than the answer
+		if _, ok := want[name]; ok && s.news[name].Before(asked) {
 			s.setLine(name, state, time.Now())
 		}
 	}
@@ -237,6 +238,7 @@ func (s *Switch) removeLine(ctx context.Context, name string) error {
 	defer s.mu.Unlock()
 	s.setLine(name, pbx.LineUnknown, time.Now())
 	delete(s.lines, name)
+	delete(s.news, name)
 	return nil
 }
 

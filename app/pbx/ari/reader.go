@@ -163,6 +163,8 @@ func (s *Switch) info(ctx context.Context) (ari.AsteriskInfo, error) {
 func (s *Switch) watch(ctx context.Context, cancel context.CancelFunc, conn *websocket.Conn) {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
+	var missed map[pbx.LegID]bool
+	nextAudit := time.Now().Add(auditEvery)
 	for next := time.Now().Add(pingEvery); ; {
 		select {
 		case <-tick.C:
@@ -170,6 +172,9 @@ func (s *Switch) watch(ctx context.Context, cancel context.CancelFunc, conn *web
 			return
 		}
 		s.sweep(time.Now())
+		if time.Now().After(nextAudit) {
+			missed, nextAudit = s.audit(ctx, missed), time.Now().Add(auditEvery)
+		}
 		if time.Now().Before(next) {
 			continue
 		}

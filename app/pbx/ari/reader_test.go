@@ -88,6 +88,9 @@ func TestASwitchThatDoesNotPong(t *testing.T) {
 			if err == nil {
 				t.Cleanup(func() { conn.CloseNow() })
 			}
+			f.mu.Lock()
+			f.opened++
+			f.mu.Unlock()
 			<-r.Context().Done()
 			return
 		}

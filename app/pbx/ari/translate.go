@@ -258,6 +258,7 @@ func (s *Switch) lineChanged(f *frame) {
 	if !ok || f.Endpoint.Technology != "PJSIP" || !s.provision.wanted(name) {
 		return
 	}
+	s.news[name] = time.Now()
 	s.setLine(name, lineState(f.Endpoint.State), f.at())
 }
 

@@ -227,3 +227,16 @@ func TestLines(t *testing.T) {
 	f.settle()
 	f.equal("changes", f.count(pbx.LineChanged, ""), 2)
 }
+
+func TestALegThatAsteriskLostWithoutAWord(t *testing.T) {
+	f := newFake(t).run()
+	f.caller("x")
+	f.caller("y")
+	f.answer("GET /applications/callplane", 200, `{"channel_ids":["y"]}`)
+	missed := f.sw.audit(t.Context(), nil)
+	f.equal("not at once", f.count(pbx.Ended, "x"), 0)
+	f.sw.audit(t.Context(), missed)
+	f.await(pbx.Ended, "x")
+	f.settle()
+	f.equal("y", f.count(pbx.Ended, "y"), 0)
+}

@@ -101,6 +101,7 @@ type source struct {
 	src  *bufio.Reader
 	at   int64
 	left int64
+	raw  [2 * Block]byte
 }
 
 // add adds what the track says in the block at a position to sum.
@@ -109,8 +110,7 @@ func (s *source) add(at int64, sum *[Block]int32) error {
 	if from >= Block || s.left == 0 {
 		return nil
 	}
-	var raw [2 * Block]byte
-	want := raw[:2*min(Block-from, s.left)]
+	want := s.raw[:2*min(Block-from, s.left)]
 	n, err := io.ReadFull(s.src, want)
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return err

@@ -1,0 +1,453 @@
+//go:build e2e && chaos
+
+package e2e
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"callplane/app/agent"
+	"callplane/app/call"
+	"callplane/app/sandbox"
+	"callplane/app/sandbox/sipphone"
+)
+
+// crowd is fifty live calls in all states.
+type crowd struct {
+	*Centre
+	f *figures
+
+	team, ringers, line  []*Agent
+	talking              []*pair // 20, of which the last held are on hold
+	held                 int
+	inMenu, waiting      []*Party
+	rung                 []*Party
+	rings                []*sipphone.Incoming // the phones that ring for them
+	message              *Party
+	own, calls           *Agent // who places a call: the own phone rings; the other party's does
+	ownRings, farRings   *sipphone.Incoming
+	joined               map[call.ID]time.Time
+	menuText             []int16
+	done                 []call.ID // every call there was
+	ownID, farID         call.ID
+	farWith              *Party // the agent whose callee rings
+	outside1, outside2   string
+	beforeFirst, restart time.Duration
+}
+
+// R-098 R-401
+func chaosKill(t *testing.T, f *figures) {
+	s := chaosServer(t, sandbox.NewAsterisk(t, sandbox.AsteriskOptions{}), "", "")
+	c := &crowd{Centre: newCentre(t, s), f: f, held: 4, outside1: "01062340001", outside2: "01062340002"}
+	c.showCalls(t)
+	c.fill()
+	s.kill()
+	f.most(t, "kill_in_control_s", s.again(t, 50).Seconds(), 3)
+	c.afterFirst()
+	c.whileAway()
+	c.serveLine()
+	c.endAll()
+}
+
+// fill sets up the fifty calls.
+func (c *crowd) fill() {
+	t := c.t
+	c.team = c.agents(20, agentOptions{})
+	c.ringers, c.line = make([]*Agent, 4), make([]*Agent, 2)
+	for i := range c.ringers {
+		c.ringers[i] = c.agent(fmt.Sprint("ringer", i), agentOptions{manual: true})
+	}
+	for i := range c.line {
+		c.line[i] = c.agent(fmt.Sprint("line", i), agentOptions{})
+		c.line[i].set(agent.Break, "lunch")
+	}
+	c.own, c.calls = c.agent("own", agentOptions{manual: true}), c.agent("dialler", agentOptions{})
+
+	talkTo := c.straight(c.queue("talk", nil, c.team...))
+	ringTo := c.straight(c.queue("ring", object{"ring_seconds": 60}, c.ringers...))
+	line := c.queue("line", nil, c.line...)
+	lineTo := c.straight(line)
+	absent := c.agent("absent", agentOptions{signOut: true})
+	messageTo := c.straight(c.queue("nobody", nil, absent))
+	const menu = "请按一继续，或者请您稍候，我们会再说一遍这段话。"
+	c.menuText = text(t, menu)
+	menuTo := c.number(c.flow("menu", `
+menu:
+  text: `+menu+`
+  tries: 9
+  keys:
+    "1": {queue: `+line.Name+`}
+`), nil)
+
+	c.talking = c.talks(talkTo, len(c.team), c.team)
+	c.message = c.Centre.calls(messageTo)
+	for i := range c.ringers {
+		c.rung = append(c.rung, c.Centre.calls(ringTo))
+		_ = i
+	}
+	for _, a := range c.ringers {
+		in := a.rings(10 * time.Second)
+		if err := in.Ring(); err != nil {
+			t.Error(err)
+		}
+		c.rings = append(c.rings, in)
+	}
+	for range 15 { // one after the other: their order is what counts
+		c.waiting = append(c.waiting, c.Centre.calls(lineTo))
+	}
+	for range 8 {
+		c.inMenu = append(c.inMenu, c.Centre.calls(menuTo))
+	}
+	for _, p := range c.talking[len(c.talking)-c.held:] {
+		c.must(p.who.API, p.caller.ID, "hold", nil)
+	}
+	c.ownID = post[call.Live](t, c.own.API, "/call/calls", object{"to": c.outside1}).ID
+	c.ownRings = c.own.rings(10 * time.Second)
+	if err := c.ownRings.Ring(); err != nil {
+		t.Error(err)
+	}
+	rings := make(chan *sipphone.Incoming, 1)
+	c.Far.when(c.outside2, func(in *sipphone.Incoming) {
+		_ = in.Ring()
+		rings <- in
+	})
+	c.farID = post[call.Live](t, c.calls.API, "/call/calls", object{"to": c.outside2}).ID
+	c.farWith = c.calls.talk()
+	c.farRings = <-rings
+	c.Feed.call(t, c.message.ID, "call.message_started", 20*time.Second)
+	for _, p := range c.talking[len(c.talking)-c.held:] {
+		hears(t, p.caller.who, p.caller.Ear(), sandbox.DefaultMusic.Tone())
+	}
+	hears(t, "the agent who dials", c.farWith.Ear(), 450)
+
+	want := map[call.State]int{call.Talking: 16, call.OnHold: 4, call.InFlow: 9, call.Queued: 15, call.Offered: 4, call.Calling: 2}
+	eventually(t, 10*time.Second, "fifty calls", func() error {
+		return c.are(want)
+	})
+	_, by := c.states()
+	c.joined = map[call.ID]time.Time{}
+	for id, l := range by {
+		c.done = append(c.done, id)
+		c.joined[id] = l.Queued
+	}
+}
+
+// are says whether so many calls are in each state.
+func (c *crowd) are(want map[call.State]int) error {
+	n, _ := c.states()
+	for st, k := range want {
+		if n[st] != k {
+			return fmt.Errorf("%v, want %v", n, want)
+		}
+	}
+	return nil
+}
+
+// parties is everybody who was there at the first kill.
+func (c *crowd) parties() (list []*Party) {
+	for _, p := range c.talking {
+		list = append(list, p.caller, p.with)
+	}
+	return append(append(append(append(list, c.inMenu...), c.waiting...), c.rung...), c.message, c.farWith)
+}
+
+// afterFirst looks whether the first kill did any harm, and goes on with what rang and with the menu.
+func (c *crowd) afterFirst() {
+	t := c.t
+	all := c.parties()
+	c.f.exactly(t, "kill_dropped_legs", len(all)-alive(all...), 0)
+	n, by := c.states()
+	t.Logf("after the restart: %v", n)
+	late := 0
+	for id, at := range c.joined {
+		if l, ok := by[id]; !ok || !l.Queued.Equal(at) {
+			late++
+			t.Errorf("call %s: first queue time %v, was %v", id, l.Queued, at)
+		}
+	}
+	c.f.exactly(t, "kill_queue_times_lost", late, 0)
+	for i, p := range c.talking {
+		want := agent.Talking
+		if i >= len(c.talking)-c.held {
+			want = agent.OnHold
+		}
+		c.isAgent(p.who, want)
+	}
+	for _, a := range append(c.ringers, c.own) {
+		c.isAgent(a, agent.Ringing)
+	}
+	for _, a := range c.line {
+		c.isAgent(a, agent.Break)
+	}
+	for i, a := range c.ringers {
+		c.takes(a.answer(c.rings[i]), a)
+	}
+	c.place(&c.ownRings, c.own, c.outside1)
+	if p := c.answerFar(c.farRings); p != nil {
+		c.talking = append(c.talking, (&pair{caller: p, with: c.farWith, who: c.calls}).begin(t))
+		p.ID = c.farID
+		if c.farWith.Ear().Hears(450) {
+			t.Error("the agent still hears the ringing tone while they talk")
+		}
+	}
+	var wg sync.WaitGroup
+	for i, p := range c.inMenu {
+		wg.Go(func() {
+			from := p.Ear().Now()
+			if i%2 == 0 { // the others hear the menu to its end first
+				finds(t, "the menu after the restart", p.Ear(), from-2*time.Second, c.menuText, 20*time.Second)
+			}
+			if err := p.SendDTMF(within(t, 5*time.Second), "1", 0); err != nil {
+				t.Error(err)
+			}
+			c.Feed.call(t, p.ID, "call.queued", 10*time.Second)
+		})
+	}
+	wg.Wait()
+}
+
+// takes notes that an agent has answered one of the callers who rang.
+func (c *crowd) takes(with *Party, a *Agent) {
+	c.t.Helper()
+	if with == nil {
+		c.t.Errorf("%s cannot answer after the restart", a.Login)
+		return
+	}
+	for _, p := range c.rung {
+		if _, err := p.Ear().WaitTone(within(c.t, 3*time.Second), with.tone, 200*time.Millisecond); err == nil {
+			if pr := (&pair{caller: p, with: with, who: a}).begin(c.t); pr != nil {
+				c.talking = append(c.talking, pr)
+			}
+			c.rung = slices.DeleteFunc(c.rung, func(o *Party) bool { return o == p })
+			return
+		}
+	}
+	c.t.Errorf("nobody hears %s", a.Login)
+}
+
+// place completes the call of the agent whose own phone rang.
+func (c *crowd) place(in **sipphone.Incoming, a *Agent, number string) {
+	with := a.answer(*in)
+	if with == nil {
+		c.t.Errorf("%s cannot answer their own phone after the restart", a.Login)
+		return
+	}
+	far := c.Far.answered(number)
+	far.ID = c.ownID
+	if pr := (&pair{caller: far, with: with, who: a}).begin(c.t); pr != nil {
+		c.talking = append(c.talking, pr)
+	}
+}
+
+func (c *crowd) answerFar(in *sipphone.Incoming) *Party {
+	cl, err := in.Answer(within(c.t, 10*time.Second))
+	if err != nil {
+		c.t.Errorf("the called party cannot answer after the restart: %v", err)
+		return nil
+	}
+	n, tone := c.person()
+	cl.SetTone(tone)
+	return &Party{Call: cl, who: fmt.Sprintf("outside party %d", n), tone: tone}
+}
+
+// whileAway kills the process again, and lets things happen before it comes back.
+func (c *crowd) whileAway() {
+	t, s := c.t, c.Server
+	ring := c.Centre.calls(c.straight(c.queue("ring again", object{"ring_seconds": 60}, c.ringers[0])))
+	c.done = append(c.done, ring.ID)
+	_ = ring
+	s.kill()
+	var gone []*pair
+	for i := range 4 {
+		p := c.talking[i]
+		gone = append(gone, p)
+		end := p.caller
+		if i%2 == 1 {
+			end = p.with
+		}
+		if err := end.Hangup(within(t, 5*time.Second)); err != nil {
+			t.Error(err)
+		}
+	}
+	left := c.waiting[3]
+	c.leaves(left)
+	_, err := c.tryCallAway("01060000000")
+	c.f.exactly(t, "kill_fallback_sip_code", refusedWith(err), 503)
+	took := s.again(t, len(c.done)-5)
+	c.f.most(t, "kill_in_control_again_s", took.Seconds(), 3)
+
+	for _, p := range gone {
+		d, _ := c.complete(p.caller.ID)
+		if d.Call != nil && d.Call.EndReason != call.Lost.String() {
+			t.Errorf("call %s, over while we were away, ended as %s", p.caller.ID, d.Call.EndReason)
+		}
+		waitFor(t, "end of the caller's leg", p.caller.Done())
+		waitFor(t, "end of the agent's leg", p.with.Done())
+		c.isAgent(p.who, agent.Ready)
+	}
+	d, _ := c.complete(left.ID)
+	if d.Call != nil && (d.Call.EndReason != call.Lost.String() || len(d.Entries) != 1) {
+		t.Errorf("who left the queue while we were away: %+v", d.Call)
+	}
+	c.waiting = slices.DeleteFunc(c.waiting, func(p *Party) bool { return p == left })
+	c.leaves(ring)
+	c.talking = c.talking[4:]
+	var rest []*Party
+	for _, p := range c.talking {
+		rest = append(rest, p.caller, p.with)
+	}
+	rest = append(append(rest, c.waiting...), c.inMenu...)
+	c.f.exactly(t, "kill_dropped_legs_again", len(rest)-alive(rest...), 0)
+	for _, p := range gone {
+		c.talking = append(c.talking, p) // their rows and recordings count too
+	}
+}
+
+// tryCallAway is a call while nobody is in control.
+func (c *crowd) tryCallAway(to string) (*sipphone.Call, error) {
+	cl, err := c.Far.Call(within(c.t, 10*time.Second), to, sipphone.From("13900000000", ""))
+	if err == nil {
+		return cl, errors.New("it was answered")
+	}
+	return nil, err
+}
+
+// serveLine has two agents serve all who wait, and looks at the order.
+func (c *crowd) serveLine() {
+	t := c.t
+	mark := c.Feed.mark()
+	all := append(slices.Clone(c.waiting), c.inMenu...)
+	for _, a := range c.line {
+		a.set(agent.Ready, "")
+	}
+	wait := map[call.ID]*Party{}
+	for _, p := range all {
+		wait[p.ID] = p
+	}
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	for _, a := range c.line {
+		wg.Go(func() {
+			for {
+				mu.Lock()
+				left := len(wait)
+				mu.Unlock()
+				if left == 0 {
+					return
+				}
+				select {
+				case with := <-a.talks:
+					e, ok := c.Feed.find(mark, 10*time.Second, func(e Event) bool {
+						mu.Lock()
+						defer mu.Unlock()
+						return e.Type == "call.talking" && e.told().Agent == a.ID && wait[call.ID(e.Key)] != nil
+					})
+					if !ok {
+						t.Errorf("%s talks with nobody", a.Login)
+						return
+					}
+					mu.Lock()
+					p := wait[call.ID(e.Key)]
+					delete(wait, p.ID)
+					mu.Unlock()
+					pr := (&pair{caller: p, with: with, who: a}).begin(t)
+					if err := p.Ear().WaitUntil(within(t, 5*time.Second), p.Ear().Now()+time.Second); err != nil {
+						t.Error(err)
+					}
+					if err := p.Hangup(within(t, 5*time.Second)); err != nil {
+						t.Error(err)
+					}
+					if pr != nil {
+						mu.Lock()
+						c.talking = append(c.talking, pr)
+						mu.Unlock()
+					}
+				case <-time.After(15 * time.Second):
+					t.Errorf("%s gets no more calls, and %d wait", a.Login, left)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	var served []string
+	for _, e := range c.Feed.since(mark) {
+		if e.Type == "call.offered" {
+			served = append(served, e.Key)
+		}
+	}
+	wrong := 0
+	for i, p := range all {
+		if i < len(c.waiting) && (i >= len(served) || served[i] != string(p.ID)) {
+			wrong++
+		}
+	}
+	c.f.exactly(t, "kill_served_out_of_order", wrong, 0)
+}
+
+// endAll ends what lives, and looks at the records and recordings of all.
+func (c *crowd) endAll() {
+	t := c.t
+	worst := time.Duration(0)
+	for i, p := range c.talking {
+		if i < 12 { // talking since before the first kill, and not on hold
+			worst = max(worst, p.gap())
+		}
+	}
+	c.f.most(t, "kill_longest_talk_gap_ms", float64(worst.Milliseconds()), 100)
+	for _, p := range c.talking {
+		if alive(p.caller) == 0 {
+			continue
+		}
+		if l, err := c.liveNow(p.caller.ID); err == nil && l.State == call.OnHold {
+			c.must(p.who.API, p.caller.ID, "unhold", nil)
+			talk(t, p.caller, p.with)
+		}
+		c.leaves(p.caller)
+	}
+	c.leaves(c.message)
+	complete, recorded := 0, 0
+	for _, id := range c.done {
+		if _, ok := c.complete(id); ok {
+			complete++
+		}
+	}
+	c.f.exactly(t, "kill_complete_records", complete, 51)
+	for _, p := range c.talking {
+		if d, ok := c.complete(p.caller.ID); ok && c.whole(d, p) {
+			recorded++
+		}
+	}
+	c.f.exactly(t, "kill_whole_recordings", recorded, 20+4+2+14+8)
+}
+
+func (c *crowd) liveNow(id call.ID) (l call.Live, err error) {
+	return l, c.Admin.try("GET", "/call/live/"+string(id), nil, &l)
+}
+
+// whole says that a call is recorded from the first talk to the last, each on their own side.
+func (c *Centre) whole(d call.Detail, p *pair) bool {
+	before := c.t.Failed()
+	_ = before
+	left, right, r := c.stereo(d.Call.ID)
+	took, ok := time.Duration(d.Call.TalkMs)*time.Millisecond, true
+	if diff := (length(left) - took).Abs(); diff > 700*time.Millisecond || r.State != "ok" {
+		c.t.Errorf("call %s (%s): %s recorded (%s, %s), %s talked", d.Call.ID, d.Call.EndReason, length(left), r.State, r.Error, took)
+		ok = false
+	}
+	for _, side := range []struct {
+		pcm       []int16
+		is, isNot float64
+	}{{left, p.caller.tone, p.with.tone}, {right, p.with.tone, p.caller.tone}} {
+		mid := side.pcm[len(side.pcm)/4 : len(side.pcm)*3/4]
+		if has, not := power(mid, side.is), power(mid, side.isNot); has < 0.01 || not > has/100 {
+			c.t.Errorf("call %s: %g Hz with %.4f and %g Hz with %.4f", d.Call.ID, side.is, has, side.isNot, not)
+			ok = false
+		}
+	}
+	return ok
+}

@@ -1,0 +1,3 @@
+package main
+
+func match(o options) error { return nil }
