@@ -93,7 +93,7 @@ func New(ctx context.Context, cfg Config, kit *kernel.Kit, sw pbx.Switch, build 
 		Router: a.Routes, Agents: a.Agents, Limits: cfg.limits(),
 	})
 	a.Queues = acd.NewService(kit.Log, kit.DB, kit.Outbox, tree, a.Calls, a.Agents, kit.Bus)
-	a.Flows = ivr.NewService(kit.Log, kit.DB, kit.Outbox, tree, queueNames{a.Queues}, calendars{a.Hours})
+	a.Flows = ivr.NewService(kit.Log, kit.DB, kit.Outbox, tree, queueNames{a.Queues}, calendars{a.Hours, tree})
 	a.Calls.Use(a.Queues, a.Flows)
 	messages := voicemail.New(kit, tree, voicemail.Config(cfg.Voicemail))
 	recordings := recording.New(kit, recording.One(sw), messages, recording.Config{Limit: cfg.Recording.Longest, TempDir: cfg.tempDir()})

@@ -90,7 +90,7 @@ func (f *firm) service() {
 	f.make("/api/agent/break-reasons", object{"code": f.name, "name_zh": f.name, "name_en": f.name})
 	f.admin.must(http.MethodPut, "/api/agent/agents/"+f.ann.id, object{"phone": f.phone, "skills": object{f.name: 5}})
 	f.queue = f.make("/api/acd/queues", object{
-		"unit": f.team, "name": f.name + " queue", "members": []object{{"agent": f.ann.id}}, "announce_position": false, "short_abandon_seconds": 0,
+		"unit": f.team, "name": f.name + " queue", "members": []object{{"agent": f.ann.id}}, "announce_position": false, "wrap_up_seconds": 0,
 	})
 	f.flow = f.make("/api/ivr/flows", object{"unit": f.team, "document": "name: " + f.name + " flow\nthen: {queue: " + f.name + " queue}\n"})
 	f.make("/api/route/numbers", object{"unit": f.team, "number": f.number, "service": f.name, "flow": f.flow})
@@ -218,7 +218,7 @@ func (f *firm) live(n int) string {
 // twoFirms are two tenants on one platform, each with something of everything.
 func twoFirms(t *testing.T, c *centre) (red, blue *firm) {
 	t.Helper()
-	red, blue = newFirm(c, "red", 2100), newFirm(c, "blue", 2200)
+	red, blue = newFirm(c, "scarlet", 2100), newFirm(c, "azure", 2200)
 	for _, f := range []*firm{red, blue} {
 		f.talk(1)
 		f.abandon(2)

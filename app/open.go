@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -25,6 +26,9 @@ import (
 func Open(ctx context.Context, cfg Config, build string) (_ *App, err error) {
 	log := cfg.Log.logger()
 	slog.SetDefault(log)
+	if len(cfg.Switches) > 1 {
+		return nil, errors.New("switches: this version drives one switch; start one process for each")
+	}
 	if err := os.MkdirAll(cfg.tempDir(), 0o750); err != nil {
 		return nil, fmt.Errorf("data_dir: %w", err)
 	}

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -80,7 +81,10 @@ func newCentre(t *testing.T, d *gorm.DB) *centre {
 func startCentre(t *testing.T, cfg Config, kit *kernel.Kit) *centre {
 	t.Helper()
 	c := &centre{t: t, kit: kit, sw: pbxtest.New()}
-	var err error
+	err := os.MkdirAll(cfg.tempDir(), 0o750)
+	if err != nil {
+		t.Fatal(err)
+	}
 	if c.App, err = New(t.Context(), cfg, kit, c.sw, "test"); err != nil {
 		t.Fatal(err)
 	}

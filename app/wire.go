@@ -16,6 +16,7 @@ import (
 	"callplane/app/acd"
 	"callplane/app/call"
 	"callplane/app/hours"
+	"callplane/app/kernel/auth"
 	"callplane/app/pbx"
 	"callplane/app/pbx/ari"
 	"callplane/app/speech"
@@ -103,12 +104,19 @@ func (q queueNames) ByName(unitPath, name string) string {
 	return string(q.queues.ByName(unitPath, name))
 }
 
-// calendars lets flows ask for opening hours, by id or name.
-type calendars struct{ hours *hours.Service }
+// calendars lets flows ask for opening hours, by name or id.
+type calendars struct {
+	hours *hours.Service
+	tree  auth.Tree
+}
 
 // Open implements ivr.Calendars. A calendar that is not there is open, so that a mistake loses no call.
-func (c calendars) Open(_, calendar string, at time.Time) bool {
-	open, _, ok := c.hours.Open(hours.ID(calendar), at)
+func (c calendars) Open(unit, calendar string, at time.Time) bool {
+	id, ok := c.hours.Named(c.tree.Path(auth.UnitID(unit)), calendar)
+	if !ok {
+		return true
+	}
+	open, _, ok := c.hours.Open(id, at)
 	return open || !ok
 }
 

@@ -164,7 +164,7 @@ func (s *Service) carry(matches []Match) {
 // Join implements call.Queues.
 func (s *Service) Join(w call.Waiting) (plan call.Plan, closing *call.Closing, err error) {
 	q, ok := s.Queue(QueueID(w.Queue))
-	if !ok {
+	if !ok || w.UnitPath != "" && auth.RootPath(w.UnitPath) != auth.RootPath(q.UnitPath) {
 		return plan, nil, ErrNoQueue.With("There is no queue %s.", w.Queue)
 	}
 	c := Contact{ID: ContactID(w.ID), Queue: q.ID, Joined: w.Joined, Priority: w.Priority, Offered: w.Offered}

@@ -3,6 +3,7 @@ package acd
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -74,6 +75,50 @@ func (s store) setMembers(id QueueID, members []Member) error {
 	return nil
 }
 
+// strangers makes a fault of each member who is nobody in the tenant.
+func (s store) strangers(tenant string, members []Member) error {
+	ids := make([]agent.ID, len(members))
+	for i, m := range members {
+		ids[i] = m.UserID
+	}
+	var known []agent.ID
+	err := s.db.Table("user_users u").Joins("JOIN user_units n ON n.id = u.unit_id").Where("u.id IN ? AND n.path LIKE ?", ids, tenant+"%").
+		Pluck("u.id", &known).Error
+	if err != nil {
+		return err
+	}
+	p := problem.ErrInvalid
+	for i, id := range ids {
+		if !slices.Contains(known, id) {
+			p = p.At(fmt.Sprintf("body.members[%d].agent", i), "unknown", "There is no agent %s.", id)
+		}
+	}
+	if len(p.Fields) > 0 {
+		return p
+	}
+	return nil
+}
+
+// reach makes a fault of each queue that this one sends callers to and that is not the tenant's.
+func (s *Service) reach(q Queue) error {
+	p := problem.ErrInvalid
+	for _, a := range []struct {
+		field string
+		Action
+	}{{"closed", q.Closed}, {"empty", q.Empty}, {"full", q.Full}, {"timeout", q.Timeout}} {
+		if a.Then != ThenQueue {
+			continue
+		}
+		if next, ok := s.Queue(a.Queue); !ok || auth.RootPath(next.UnitPath) != auth.RootPath(q.UnitPath) {
+			p = p.At("body."+a.field+".queue", "unknown", "There is no queue %s.", a.Queue)
+		}
+	}
+	if len(p.Fields) > 0 {
+		return p
+	}
+	return nil
+}
+
 // Load reads all queues and makes them known.
 func (s *Service) Load(ctx context.Context) error {
 	st := store{s.db.WithContext(ctx)}
@@ -117,6 +162,13 @@ func (s *Service) Create(ctx context.Context, q Queue, members []Member) (Queue,
 	if !auth.MayUse(ctx, PermManage, q.Unit, "") {
 		return q, problem.ErrInvalid.At("body.unit", "unknown", "There is no such unit.")
 	}
+	q.UnitPath = s.tree.Path(auth.UnitID(q.Unit))
+	if err := s.reach(q); err != nil {
+		return q, err
+	}
+	if err := (store{s.db.WithContext(ctx)}).strangers(auth.RootPath(q.UnitPath), members); err != nil {
+		return q, err
+	}
 	row := QueueRow{ID: q.ID, UnitID: q.Unit, Name: q.Name, Open: q.Open, Settings: db.AsJSON(q.Settings), CreatedAt: db.Now(), UpdatedAt: db.Now()}
 	err := s.change(ctx, "acd.queue_created", nil, row, func(tx *gorm.DB) error {
 		if err := tx.Create(&row).Error; err != nil {
@@ -145,6 +197,9 @@ func (s *Service) Change(ctx context.Context, id QueueID, edit func(*Queue)) (q 
 	if err := q.Check(); err != nil {
 		return q, err
 	}
+	if err := s.reach(q); err != nil {
+		return q, err
+	}
 	row := was
 	row.Name, row.Open, row.Settings, row.UpdatedAt = q.Name, q.Open, db.AsJSON(q.Settings), db.Now()
 	err = s.change(ctx, "acd.queue_changed", was, row, func(tx *gorm.DB) error {
@@ -166,6 +221,9 @@ func (s *Service) SetMembers(ctx context.Context, id QueueID, members []Member) 
 	st := store{s.db.WithContext(ctx)}
 	row, err := st.row(ctx, id, PermManage)
 	if err != nil {
+		return err
+	}
+	if err := st.strangers(auth.RootPath(s.tree.Path(auth.UnitID(row.UnitID))), members); err != nil {
 		return err
 	}
 	was, err := st.members(id)

@@ -113,6 +113,9 @@ func (s *Service) SetProfile(ctx context.Context, id ID, e ProfileEdit) (Profile
 	}
 	is := p
 	if e.Phone != nil {
+		if path, ok := s.phones.PhoneUnit(*e.Phone); *e.Phone != "" && (!ok || !sameTenant(path, p.UnitPath)) {
+			return p, problem.ErrInvalid.At("body.phone", "unknown", "There is no phone %q.", *e.Phone)
+		}
 		is.Phone = *e.Phone
 	}
 	if e.AutoAnswer != nil {

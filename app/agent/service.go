@@ -90,11 +90,14 @@ func (s *Service) Restore(live map[string]bool) {
 
 // Profile is what signing in needs to know of a user.
 type Profile struct {
-	Agent                       ID
-	Login, Name, Unit, UnitPath string
-	Phone                       string // usual phone, for a sign-in that names none
-	AutoAnswer                  bool
-	Skills                      map[string]int
+	Agent      ID             `json:"agent"`
+	Login      string         `json:"login"`
+	Name       string         `json:"name"`
+	Unit       string         `json:"unit"`
+	UnitPath   string         `json:"unit_path"`
+	Phone      string         `json:"phone" doc:"Usual phone, for a sign-in that names none"`
+	AutoAnswer bool           `json:"auto_answer"`
+	Skills     map[string]int `json:"skills"`
 }
 
 // SignIn binds the agent to a phone; the agent is then not ready. Signed in already, the agent moves to the new phone.
@@ -120,7 +123,7 @@ func (s *Service) SignIn(p Profile, phone string) (Presence, error) {
 	if a.State.Busy() {
 		return *a, ErrBusy.With("%s is in a call.", p.Name)
 	}
-	now := time.Now()
+	now, was := time.Now(), *a
 	if !a.State.Staffed() {
 		a.SignedInAt, a.Handled, a.Missed = now, 0, 0
 		a.FreeSince = now
@@ -130,7 +133,7 @@ func (s *Service) SignIn(p Profile, phone string) (Presence, error) {
 	a.Login, a.Name, a.Unit, a.UnitPath = p.Login, p.Name, p.Unit, p.UnitPath
 	a.Phone, a.AutoAnswer, a.Skills = phone, p.AutoAnswer, maps.Clone(p.Skills)
 	a.PhoneUp = s.phones.PhoneUp(phone)
-	return s.apply(a, ActSignIn, ReasonSignedIn, now)
+	return s.applyFrom(was, a, ActSignIn, ReasonSignedIn, now)
 }
 
 // sameTenant says that two unit paths ("/root/dept/") have the same root.
@@ -204,9 +207,10 @@ func (s *Service) Miss(id ID, call, reason string) (Presence, error) {
 	if a == nil || a.Call != call {
 		return Presence{}, ErrTransition
 	}
+	was := *a
 	a.Missed++
 	a.Call, a.Queue = "", ""
-	return s.apply(a, ActMiss, reason, time.Now())
+	return s.applyFrom(was, a, ActMiss, reason, time.Now())
 }
 
 // Release says that the offer went away through no fault of the agent, who is ready again.
@@ -233,18 +237,18 @@ func (s *Service) Finish(id ID, call string, wrap time.Duration) (Presence, erro
 	if a == nil || a.Call != call {
 		return Presence{}, ErrTransition
 	}
-	now := time.Now()
+	now, was := time.Now(), *a
 	a.FreeSince = now
 	if wrap <= 0 {
 		if !a.State.Busy() {
 			return *a, ErrTransition
 		}
 		a.Call, a.Queue = "", ""
-		s.settle(a, now)
+		s.settle(was, a, now)
 		return *a, nil
 	}
 	a.WrapUntil = now.Add(wrap)
-	p, err := s.apply(a, ActFinish, "", now)
+	p, err := s.applyFrom(was, a, ActFinish, "", now)
 	if err == nil {
 		s.armWrap(id, wrap)
 	}
@@ -263,7 +267,7 @@ func (s *Service) Wrapped(id ID) (Presence, error) {
 		return *a, ErrTransition.With("%s is not in wrap-up.", a.Name)
 	}
 	s.disarmWrap(id)
-	s.settle(a, time.Now())
+	s.settle(*a, a, time.Now())
 	return *a, nil
 }
 
@@ -377,17 +381,22 @@ func (s *Service) on(id ID, act Act, check func(*Presence) error) (Presence, err
 		*a = was
 		return *a, err
 	}
-	return s.apply(a, act, "", time.Now())
+	return s.applyFrom(was, a, act, "", time.Now())
 }
 
 // apply moves an agent along life. The service is locked.
 func (s *Service) apply(a *Presence, act Act, reason string, now time.Time) (Presence, error) {
+	return s.applyFrom(*a, a, act, reason, now)
+}
+
+// applyFrom is apply for an act that has touched the presence already; was is how it stood before.
+func (s *Service) applyFrom(was Presence, a *Presence, act Act, reason string, now time.Time) (Presence, error) {
 	to, ok := after(a.State, act)
 	if !ok {
 		return *a, ErrTransition.With("%s is %s.", a.Name, a.State)
 	}
 	if to == "" {
-		s.settle(a, now)
+		s.settle(was, a, now)
 		return *a, nil
 	}
 	if to != WrapUp && a.State == WrapUp {
@@ -396,12 +405,12 @@ func (s *Service) apply(a *Presence, act Act, reason string, now time.Time) (Pre
 	if act == ActReady && a.State != Ready {
 		a.FreeSince = now
 	}
-	s.move(a, to, reason, now)
+	s.moveFrom(was, a, to, reason, now)
 	return *a, nil
 }
 
 // settle moves an agent whose call is over to the state asked for meanwhile, or Ready.
-func (s *Service) settle(a *Presence, now time.Time) {
+func (s *Service) settle(was Presence, a *Presence, now time.Time) {
 	to, why := a.Next, a.NextWhy
 	if to == "" {
 		to = Ready
@@ -409,12 +418,16 @@ func (s *Service) settle(a *Presence, now time.Time) {
 	if to == Ready && !a.PhoneUp {
 		to, why = NotReady, ReasonPhoneLost
 	}
-	s.move(a, to, why, now)
+	s.moveFrom(was, a, to, why, now)
 }
 
 // move makes the change, keeps what goes with it in step, and tells it.
 func (s *Service) move(a *Presence, to State, reason string, now time.Time) {
-	was := *a
+	s.moveFrom(*a, a, to, reason, now)
+}
+
+// moveFrom is move for an act that has touched the presence already: was is how it stood before, as its interval is kept.
+func (s *Service) moveFrom(was Presence, a *Presence, to State, reason string, now time.Time) {
 	a.State, a.Reason, a.Since = to, reason, now
 	if !to.Busy() && to != WrapUp {
 		a.Call, a.Queue, a.Next, a.NextWhy = "", "", "", ""
@@ -446,7 +459,7 @@ func (s *Service) armWrap(id ID, d time.Duration) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if a := s.agents[id]; a != nil && a.State == WrapUp && time.Until(a.WrapUntil) < 50*time.Millisecond {
-			s.settle(a, time.Now())
+			s.settle(*a, a, time.Now())
 		}
 	})
 }

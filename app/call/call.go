@@ -34,6 +34,9 @@ type Call struct {
 	events  []bus.Event
 	seats   []func()       // channels taken on trunks
 	work    sync.WaitGroup // commands under way beside the goroutine
+
+	ahead     *ahead // the last command for which the call did not wait, until catchUp
+	answering *ahead // the answer among them, if there is one
 }
 
 // input is one thing that happens to a call.
@@ -42,6 +45,7 @@ type input struct {
 	timer timer
 	gen   int
 	do    func(*Call) error
+	gone  func() // in place of do, when the call has ended before it came to it; may be nil
 	reply chan error
 }
 
@@ -91,6 +95,9 @@ func (c *Call) quit() {
 		t.Stop()
 	}
 	for _, in := range c.box.Close() {
+		if in.gone != nil && c.rec.State == Ended {
+			in.gone()
+		}
 		if in.reply != nil {
 			in.reply <- ErrGone
 		}
@@ -104,6 +111,9 @@ func (c *Call) handle(in input) {
 	switch {
 	case c.rec.State == Ended:
 		err = ErrGone
+		if in.gone != nil {
+			in.gone()
+		}
 	case in.event != nil:
 		c.heard(*in.event)
 	case in.timer != "":
@@ -183,7 +193,7 @@ func (c *Call) markAt(at time.Time, what string, leg pbx.LegID, data map[string]
 	at = at.UTC()
 	c.rec.Timeline = append(c.rec.Timeline, Mark{At: at, What: what, Leg: leg, Data: data})
 	e := bus.NewEvent("call."+what, string(c.rec.ID), Told{Live: c.rec.live(), At: at, Leg: leg, Data: data})
-	e.At, e.Unit, e.UnitPath, e.Perm, e.Owner = at, c.rec.Unit, c.rec.UnitPath, string(permRead), c.rec.Agent
+	e.At, e.Unit, e.UnitPath, e.Perm, e.Owner = at, c.rec.Unit, c.rec.UnitPath, string(permRead), c.rec.owner()
 	c.events = append(c.events, e)
 	c.changed = true
 }
@@ -225,7 +235,11 @@ func (c *Call) hangup(id pbx.LegID, why pbx.Cause) {
 
 // beside gives the switch a command without waiting for its answer. Run waits for it before it returns.
 func (c *Call) beside(what string, f func(context.Context) error) {
+	before := c.ahead
 	c.work.Go(func() {
+		if before != nil {
+			<-before.done
+		}
 		ctx, cancel := context.WithTimeout(context.Background(), c.s.limits.Command)
 		defer cancel()
 		if err := f(ctx); err != nil && !errors.Is(err, pbx.ErrNoLeg) {
@@ -236,9 +250,8 @@ func (c *Call) beside(what string, f func(context.Context) error) {
 
 // command gives the switch a command and waits for its answer.
 func (c *Call) command(f func(context.Context, pbx.Switch) error) error {
-	ctx, cancel := context.WithTimeout(context.Background(), c.s.limits.Command)
-	defer cancel()
-	return f(ctx, c.s.sw)
+	c.catchUp()
+	return c.dial(f)
 }
 
 // arm starts a timer; an earlier one of its name no longer counts.

@@ -17,7 +17,8 @@ type Flow interface {
 
 // Flows finds flows by id. An unknown one is ErrNoFlow.
 type Flows interface {
-	Flow(id string) (Flow, error)
+	// Flow finds a flow for a call of a unit. Those of other tenants are ErrNoFlow.
+	Flow(unitPath, id string) (Flow, error)
 }
 
 // ErrNoFlow says that there is no such flow.

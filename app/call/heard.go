@@ -105,6 +105,7 @@ func (c *Call) legEnded(l *Leg, ev pbx.Event) {
 	r := c.rec.Ring
 	switch {
 	case l.ID == c.rec.Customer && !(r != nil && r.Leg == l.ID):
+		c.catchUp()
 		reason, by := c.customerLeft(ev.Cause)
 		c.must(CustomerGone, ending{reason, by, ev.Cause})
 	case r != nil && r.Leg == l.ID:

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"callplane/app/agent"
+	"callplane/app/kernel/auth"
 	"callplane/app/pbx"
 	"callplane/app/route"
 )
@@ -13,18 +14,21 @@ import (
 // Offer has a waiting call ring an agent whom the queue reserved for it. It does not wait. If the call has gone meanwhile the agent is
 // released.
 func (s *Service) Offer(id ID, p Proposal) {
-	ok := s.tell(id, func(c *Call) error {
-		if c.rec.State != Queued || c.rec.Queue != p.Queue {
-			_, err := s.agents.Release(p.Agent.Agent, string(id))
-			return err
-		}
-		c.must(Offering, p)
-		return nil
-	})
-	if !ok {
+	release := func() {
 		if _, err := s.agents.Release(p.Agent.Agent, string(id)); err != nil {
 			s.log.Warn("agent not released", "agent_id", p.Agent.Agent, "error", err)
 		}
+	}
+	do := func(c *Call) error {
+		if c.rec.State != Queued || c.rec.Queue != p.Queue {
+			release()
+			return nil
+		}
+		c.must(Offering, p)
+		return nil
+	}
+	if c, err := s.call(id); err != nil || !c.box.Put(input{do: do, gone: release}) {
+		release()
 	}
 }
 
@@ -99,21 +103,26 @@ type Target struct {
 }
 
 // Transfer hands the outside party over and lets the agent go. When it is refused nothing has changed, and the agent still talks.
+// Outside numbers are only those of classes that the asker may dial.
 func (s *Service) Transfer(ctx context.Context, id ID, to Target) error {
-	return s.do(ctx, id, func(c *Call) error { return c.transfer(to) })
+	var classes []route.Class // the platform's own transfers: all
+	if p := auth.From(ctx); p.Kind == auth.User || p.Kind == auth.Key {
+		classes = route.AllowedClasses(p)
+	}
+	return s.do(ctx, id, func(c *Call) error { return c.transfer(to, classes) })
 }
 
 // transfers is Transfer for the call itself.
 func (s *Service) transfers(c *Call, number string, done func(error)) {
-	done(c.transfer(Target{Number: number}))
+	done(c.transfer(Target{Number: number}, nil))
 }
 
-func (c *Call) transfer(to Target) error {
+func (c *Call) transfer(to Target, classes []route.Class) error {
 	if c.rec.State&(person|InFlow|Queued) == 0 {
 		return ErrTransition.With("A call that is %s cannot be transferred.", c.rec.State)
 	}
 	if to.Number != "" {
-		resolved, out, err := c.resolve(to.Number)
+		resolved, out, err := c.resolve(to.Number, classes)
 		if err != nil {
 			return err
 		}
@@ -124,6 +133,9 @@ func (c *Call) transfer(to Target) error {
 	}
 	switch {
 	case to.Agent != "":
+		if a, ok := c.s.agents.Get(agent.ID(to.Agent)); ok && !c.sameTenant(a.UnitPath) {
+			return agent.ErrNoAgent
+		}
 		p, err := c.s.agents.Reserve(agent.ID(to.Agent), string(c.rec.ID), c.rec.Queue)
 		if err != nil {
 			return err
@@ -150,18 +162,23 @@ func (c *Call) transfer(to Target) error {
 }
 
 // resolve says what a number means here: an agent on that phone, one of our numbers, or an outside party.
-func (c *Call) resolve(number string) (Target, *route.Outbound, error) {
-	if p, ok := c.s.agents.OnPhone(number); ok {
+func (c *Call) resolve(number string, classes []route.Class) (Target, *route.Outbound, error) {
+	if p, ok := c.s.agents.OnPhone(number); ok && c.sameTenant(p.UnitPath) {
 		return Target{Agent: string(p.Agent)}, nil, nil
 	}
-	if in, err := c.s.router.Inbound(route.Asked{To: number, From: c.rec.From, Withheld: c.rec.Withheld, At: time.Now()}); err == nil && in.Unit != "" {
+	if in, err := c.s.router.Inbound(route.Asked{To: number, From: c.rec.From, Withheld: c.rec.Withheld, At: time.Now()}); err == nil && in.Unit != "" && c.sameTenant(in.UnitPath) {
 		return Target{Flow: in.Flow}, nil, nil
 	}
-	out, err := c.s.router.Outbound(route.Wanted{User: c.rec.Agent, Unit: c.rec.Unit, UnitPath: c.rec.UnitPath, To: number})
+	out, err := c.s.router.Outbound(route.Wanted{User: c.rec.Agent, Unit: c.rec.Unit, UnitPath: c.rec.UnitPath, To: number, Classes: classes})
 	if err != nil {
 		return Target{}, nil, err
 	}
 	return Target{}, &out, nil
+}
+
+// sameTenant says that a unit belongs to the tenant of the call. A call of no unit is the platform's own.
+func (c *Call) sameTenant(unitPath string) bool {
+	return c.rec.UnitPath == "" || auth.RootPath(unitPath) == auth.RootPath(c.rec.UnitPath)
 }
 
 func (c *Call) transferOut(out route.Outbound) error {

@@ -27,6 +27,7 @@ type Queues interface {
 // Waiting is a call that wants to wait in a queue.
 type Waiting struct {
 	ID       ID
+	UnitPath string // of the call: queues of other tenants do not take it
 	Queue    string
 	Joined   time.Time
 	Priority int
@@ -69,7 +70,7 @@ func (c *Call) joinQueue(in any) error {
 		j.joined = time.Now()
 	}
 	c.leaveQueue("moved", "")
-	w := Waiting{ID: c.rec.ID, Queue: j.queue, Joined: j.joined, Priority: j.priority, Skills: j.skills, Language: c.rec.Language}
+	w := Waiting{ID: c.rec.ID, UnitPath: c.rec.UnitPath, Queue: j.queue, Joined: j.joined, Priority: j.priority, Skills: j.skills, Language: c.rec.Language}
 	plan, closing, err := c.s.queues.Join(w)
 	if err != nil {
 		return err
@@ -190,7 +191,7 @@ func (c *Call) ring(r *Ring, autoAnswer bool) error {
 	if r.Trunk != "" {
 		d.CallerNumber, d.CallerName = c.rec.Vars["caller_number"], c.rec.Vars["caller_name"]
 	}
-	if err := c.command(func(ctx context.Context, sw pbx.Switch) error { return sw.Dial(ctx, r.Leg, d) }); err != nil {
+	if err := c.dial(func(ctx context.Context, sw pbx.Switch) error { return sw.Dial(ctx, r.Leg, d) }); err != nil {
 		l := c.leg(r.Leg)
 		l.Ended, l.Cause = time.Now().UTC(), pbx.OutOfOrder
 		c.log.Info("cannot ring", "phone", r.Phone, "trunk", r.Trunk, "error", err)

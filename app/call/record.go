@@ -80,6 +80,14 @@ type Record struct {
 	Cause    pbx.Cause `json:"cause,omitempty" doc:"Q.850"`
 }
 
+// owner is the agent whose call it is now: who is rung for it, or who talks.
+func (r *Record) owner() string {
+	if r.Ring != nil && r.Ring.Agent != "" {
+		return r.Ring.Agent
+	}
+	return r.Agent
+}
+
 // LegKind is whose leg it is.
 type LegKind string
 

@@ -28,7 +28,7 @@ func (s *Service) Recover(ctx context.Context, saved map[string][]byte) {
 			}
 		}
 		if rec.Flow != "" {
-			flow, err := s.flow(rec.Flow)
+			flow, err := s.flow(rec.UnitPath, rec.Flow)
 			if err != nil {
 				s.log.Error("flow of a recovered call is gone", "call_id", key, "flow", rec.Flow, "error", err)
 			}
@@ -218,7 +218,7 @@ func (c *Call) rejoin(offered bool) {
 		return
 	}
 	w := Waiting{
-		ID: c.rec.ID, Queue: e.Queue, Joined: e.Joined, Priority: e.Priority, Skills: e.Skills, Language: c.rec.Language, Offered: offered,
+		ID: c.rec.ID, UnitPath: c.rec.UnitPath, Queue: e.Queue, Joined: e.Joined, Priority: e.Priority, Skills: e.Skills, Language: c.rec.Language, Offered: offered,
 	}
 	_, closing, err := c.s.queues.Join(w)
 	switch {

@@ -3,7 +3,6 @@ package call
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"maps"
 	"time"
 
@@ -19,7 +18,7 @@ type enter struct {
 // enterFlow lets a flow take over.
 func (c *Call) enterFlow(in any) error {
 	e := in.(enter)
-	flow, err := c.s.flow(e.flow)
+	flow, err := c.s.flow(c.rec.UnitPath, e.flow)
 	if err != nil {
 		return err
 	}
@@ -110,22 +109,19 @@ func (c *Call) do(s Step) (got Outcome, waits bool) {
 	return Outcome{}, true
 }
 
-// answer takes the call if it is not up yet, and reports whether it is now.
+// answer takes the call if it is not up yet, without waiting for the switch; false if the caller is gone.
 func (c *Call) answer() bool {
 	if !c.rec.Answered.IsZero() {
 		return true
 	}
-	err := c.command(func(ctx context.Context, sw pbx.Switch) error { return sw.Answer(ctx, c.rec.Customer) })
-	if err != nil {
-		if !errors.Is(err, pbx.ErrNoLeg) {
-			c.log.Warn("call not answered", "error", err)
-		}
+	l := c.leg(c.rec.Customer)
+	if l == nil || !l.Ended.IsZero() {
 		return false
 	}
+	leg := l.ID
+	c.answering = c.soon("answer", func(ctx context.Context) error { return c.s.sw.Answer(ctx, leg) })
 	c.rec.Answered = time.Now().UTC()
-	if l := c.leg(c.rec.Customer); l != nil {
-		l.Answered = c.rec.Answered
-	}
+	l.Answered = c.rec.Answered
 	c.mark("answered", c.rec.Customer, nil)
 	return true
 }
@@ -276,10 +272,8 @@ func (c *Call) messageEnded(t *Track) {
 
 // park gives the outside party music.
 func (c *Call) park(music string) {
-	err := c.command(func(ctx context.Context, sw pbx.Switch) error { return sw.Park(ctx, c.rec.Customer, music) })
-	if err != nil && !errors.Is(err, pbx.ErrNoLeg) {
-		c.log.Warn("no music", "error", err)
-	}
+	leg := c.rec.Customer
+	c.soon("park", func(ctx context.Context) error { return c.s.sw.Park(ctx, leg, music) })
 }
 
 // music is the class that the caller's queue plays.

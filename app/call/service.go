@@ -223,14 +223,14 @@ func (s *Service) claim(leg pbx.LegID, c *Call) {
 }
 
 // flow finds a flow, the platform's own ones included.
-func (s *Service) flow(id string) (Flow, error) {
+func (s *Service) flow(unitPath, id string) (Flow, error) {
 	switch id {
 	case closingFlowID:
 		return closingFlow{}, nil
 	case ManualFlow:
 		return manualFlow{}, nil
 	}
-	return s.flows.Flow(id)
+	return s.flows.Flow(unitPath, id)
 }
 
 // begin decides where an arriving call goes.
@@ -256,7 +256,7 @@ func (c *Call) begin(ev pbx.Event) {
 		return
 	}
 	if ev.Trunk != "" && !c.seize(ev.Trunk) {
-		c.must(Stop, ending{TrunkFull, BySystem, pbx.Congestion})
+		c.must(Stop, ending{TrunkFull, BySystem, pbx.Busy})
 		return
 	}
 	c.must(Enter, enter{flow: in.Flow})

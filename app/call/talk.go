@@ -16,6 +16,10 @@ func (c *Call) connect(any) error {
 		customer, partner = r.Leg, c.rec.Partner
 	}
 	c.hush()
+	c.catchUp()
+	if r.Kind != RingCallee && c.rec.Direction == Inbound && !c.answer() {
+		return pbx.ErrNoLeg
+	}
 	room := pbx.RoomID(string(c.rec.ID) + "-room")
 	if err := c.command(func(ctx context.Context, sw pbx.Switch) error { return sw.Join(ctx, room, customer, partner) }); err != nil {
 		return err

@@ -21,28 +21,27 @@ type crowd struct {
 	*Centre
 	f *figures
 
-	team, ringers, line  []*Agent
-	talking              []*pair // 20, of which the last held are on hold
-	held                 int
-	inMenu, waiting      []*Party
-	rung                 []*Party
-	rings                []*sipphone.Incoming // the phones that ring for them
-	message              *Party
-	own, calls           *Agent // who places a call: the own phone rings; the other party's does
-	ownRings, farRings   *sipphone.Incoming
-	joined               map[call.ID]time.Time
-	menuText             []int16
-	done                 []call.ID // every call there was
-	ownID, farID         call.ID
-	farWith              *Party // the agent whose callee rings
-	outside1, outside2   string
-	beforeFirst, restart time.Duration
+	team, ringers, line []*Agent
+	talking             []*pair // 20, of which the last held are on hold
+	held                int
+	inMenu, waiting     []*Party
+	rung                []*Party
+	rings               []*sipphone.Incoming // the phones that ring for them
+	message             *Party
+	own, calls          *Agent // who places a call: the own phone rings; the other party's does
+	ownRings, farRings  *sipphone.Incoming
+	joined              map[call.ID]time.Time
+	menuText            []int16
+	done                []call.ID // every call there was
+	ownID, farID        call.ID
+	farWith             *Party // the agent whose callee rings
+	outside1, outside2  string
 }
 
 // R-098 R-401
 func chaosKill(t *testing.T, f *figures) {
 	s := chaosServer(t, sandbox.NewAsterisk(t, sandbox.AsteriskOptions{}), "", "")
-	c := &crowd{Centre: newCentre(t, s), f: f, held: 4, outside1: "01062340001", outside2: "01062340002"}
+	c := &crowd{Centre: newCentre(t, s), f: f, held: 4, outside1: "+861062340001", outside2: "+861062340002"}
 	c.showCalls(t)
 	c.fill()
 	s.kill()
@@ -85,9 +84,8 @@ menu:
 
 	c.talking = c.talks(talkTo, len(c.team), c.team)
 	c.message = c.Centre.calls(messageTo)
-	for i := range c.ringers {
+	for range c.ringers {
 		c.rung = append(c.rung, c.Centre.calls(ringTo))
-		_ = i
 	}
 	for _, a := range c.ringers {
 		in := a.rings(10 * time.Second)
@@ -117,7 +115,11 @@ menu:
 	})
 	c.farID = post[call.Live](t, c.calls.API, "/call/calls", object{"to": c.outside2}).ID
 	c.farWith = c.calls.talk()
-	c.farRings = <-rings
+	select {
+	case c.farRings = <-rings:
+	case <-time.After(10 * time.Second):
+		t.Fatal("the called party's phone does not ring")
+	}
 	c.Feed.call(t, c.message.ID, "call.message_started", 20*time.Second)
 	for _, p := range c.talking[len(c.talking)-c.held:] {
 		hears(t, p.caller.who, p.caller.Ear(), sandbox.DefaultMusic.Tone())
@@ -259,7 +261,6 @@ func (c *crowd) whileAway() {
 	t, s := c.t, c.Server
 	ring := c.Centre.calls(c.straight(c.queue("ring again", object{"ring_seconds": 60}, c.ringers[0])))
 	c.done = append(c.done, ring.ID)
-	_ = ring
 	s.kill()
 	var gone []*pair
 	for i := range 4 {
@@ -431,8 +432,6 @@ func (c *crowd) liveNow(id call.ID) (l call.Live, err error) {
 
 // whole says that a call is recorded from the first talk to the last, each on their own side.
 func (c *Centre) whole(d call.Detail, p *pair) bool {
-	before := c.t.Failed()
-	_ = before
 	left, right, r := c.stereo(d.Call.ID)
 	took, ok := time.Duration(d.Call.TalkMs)*time.Millisecond, true
 	if diff := (length(left) - took).Abs(); diff > 700*time.Millisecond || r.State != "ok" {

@@ -26,7 +26,7 @@ func TestTransfer(t *testing.T) {
 	const words = "这是自助服务。"
 	menu := c.flow("self", "welcome: {text: "+words+"}\nmenu: {text: 请按一。, keys: {\"1\": {hangup: true}}}\n")
 	number := c.straight(first)
-	outside := "01062345678"
+	outside := "+861062345678" // as it goes out on the trunk
 
 	for _, tt := range []struct {
 		name  string

@@ -44,6 +44,7 @@ type Changed struct {
 
 // entry is a calendar in memory.
 type entry struct {
+	unit     string
 	name     string
 	calendar *Calendar
 }
@@ -88,6 +89,19 @@ func (s *Service) Next(id ID, after time.Time) (at time.Time, open, ok bool) {
 	return e.calendar.Next(after)
 }
 
+// Named finds the calendar of a name, or id, that counts in a unit: the unit's own, or that of the nearest unit above it.
+func (s *Service) Named(unitPath, name string) (found ID, ok bool) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	nearest := -1
+	for id, e := range s.all {
+		if at := strings.Index(unitPath, "/"+e.unit+"/"); at > nearest && (e.name == name || string(id) == name) {
+			found, nearest = id, at
+		}
+	}
+	return found, nearest >= 0
+}
+
 func (s *Service) find(id ID) (entry, bool) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -110,7 +124,7 @@ func (s *Service) Load(ctx context.Context) error {
 			s.log.Error("calendar cannot be read", "calendar_id", r.ID, "error", err)
 			continue
 		}
-		all[r.ID] = entry{r.Name, c}
+		all[r.ID] = entry{r.UnitID, r.Name, c}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

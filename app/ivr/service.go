@@ -41,10 +41,10 @@ func NewService(log *slog.Logger, db *gorm.DB, ob *outbox.Outbox, tree auth.Tree
 }
 
 // Flow implements call.Flows.
-func (s *Service) Flow(id string) (call.Flow, error) {
+func (s *Service) Flow(unitPath, id string) (call.Flow, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	if t := s.trees[FlowID(id)]; t != nil {
+	if t := s.trees[FlowID(id)]; t != nil && (unitPath == "" || auth.RootPath(t.path) == auth.RootPath(unitPath)) {
 		return t, nil
 	}
 	return nil, call.ErrNoFlow.With("There is no flow %s.", id)
@@ -52,7 +52,7 @@ func (s *Service) Flow(id string) (call.Flow, error) {
 
 // Set makes a flow known, or changes it for the calls that enter from now on.
 func (s *Service) Set(id FlowID, unit, unitPath string, doc *Document) {
-	t := &Tree{doc: doc, unit: unit, calendars: s.calendars, queue: func(name string) string { return s.queues.ByName(unitPath, name) }}
+	t := &Tree{doc: doc, unit: unit, path: unitPath, calendars: s.calendars, queue: func(name string) string { return s.queues.ByName(unitPath, name) }}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.trees[id] = t

@@ -19,6 +19,7 @@ type Calendars interface {
 type Tree struct {
 	doc       *Document
 	unit      string
+	path      string                   // of the unit
 	queue     func(name string) string // id of a queue by its name
 	calendars Calendars
 }

@@ -63,7 +63,7 @@ func (s *Service) make(ctx context.Context, sw Switch, w Work, added time.Time) 
 	var mixed []wav.Track
 	for i, at := range places(w.Tracks) {
 		t := w.Tracks[i]
-		pcm, samples, fault, err := s.fetch(ctx, sw, t.ID, added)
+		pcm, samples, fault, err := s.fetch(ctx, sw, t, added)
 		if err != nil {
 			return err
 		}
@@ -88,6 +88,9 @@ func (s *Service) make(ctx context.Context, sw Switch, w Work, added time.Time) 
 		return jobs.Fail(err)
 	}
 	r.LengthMS = wav.Length(m.Samples()).Milliseconds()
+	if m.Samples() == 0 && w.span() <= slack {
+		return nil // over before anything was said
+	}
 	if m.Samples() == 0 {
 		r.State, r.MissingMS = Failed, r.ExpectedMS
 		faults = append(faults, "the switch has no audio of this call")
@@ -139,10 +142,11 @@ func (s *Service) keep(ctx context.Context, w Work, r Recording) error {
 // fetch copies a track's samples into a file that has no name, so that nothing is left of it after a crash. fault is why there
 // is nothing, or not all; err asks for another try. A track that the switch does not have is waited for, because it may
 // still be writing it, until Patience is over.
-func (s *Service) fetch(ctx context.Context, sw Switch, id pbx.RecordingID, added time.Time) (pcm *os.File, samples int64, fault, err error) {
+func (s *Service) fetch(ctx context.Context, sw Switch, t Track, added time.Time) (pcm *os.File, samples int64, fault, err error) {
+	id := t.ID
 	body, err := sw.FetchRecording(ctx, id)
 	if errors.Is(err, pbx.ErrNoRecording) {
-		if left := s.cfg.Patience - time.Since(added); left > 0 {
+		if left := s.cfg.Patience - time.Since(added); left > 0 && t.expected() {
 			return nil, 0, nil, jobs.Later(min(left, max(300*time.Millisecond, time.Since(added)/2)), err) // soon at first: it is mostly a matter of milliseconds
 		}
 		return nil, 0, fmt.Errorf("track %s: %w", id, err), nil
@@ -185,6 +189,9 @@ func messagesOf(rec call.Record) (list []MessageWork) {
 	for _, m := range messages {
 		for _, t := range rec.Tracks {
 			if t.Side == "message" && voicemail.IDOf(rec.ID, t) == m.ID {
+				if t.Ended.IsZero() {
+					t.Ended = rec.Ended
+				}
 				list = append(list, MessageWork{
 					Message: m, Track: Track{ID: t.ID, Started: t.Started.UTC(), Until: t.Ended.UTC()}, Node: rec.Node, UnitPath: rec.UnitPath,
 				})
@@ -215,7 +222,7 @@ func (s *Service) message(ctx context.Context, j jobs.Job) error {
 }
 
 func (s *Service) makeMessage(ctx context.Context, sw Switch, w MessageWork, added time.Time) error {
-	pcm, samples, fault, err := s.fetch(ctx, sw, w.Track.ID, added)
+	pcm, samples, fault, err := s.fetch(ctx, sw, w.Track, added)
 	if err != nil {
 		return err
 	}

@@ -27,6 +27,7 @@ import (
 	"callplane/app/kernel/jobs"
 	"callplane/app/kernel/kerneltest"
 	"callplane/app/kernel/outbox"
+	"callplane/app/kernel/problem"
 	"callplane/app/pbx"
 	"callplane/app/pbx/pbxtest"
 	"callplane/app/recording/wav"
@@ -241,7 +242,29 @@ func TestMissingTrack(t *testing.T) {
 	}
 }
 
-// cut off at any place and done again, the work is done once, and no track is dropped before its file is stored.
+// What the switch would not record is not waited for, and a call that is over at once leaves nothing.
+func TestNothingToWaitFor(t *testing.T) {
+	rec, _, link := play(t, conversation)
+	s := newService(t, kitOn(t, nil), link)
+	rec.Tracks[0].ID += "-gone"
+	rec.Tracks[0].Ended = rec.Tracks[0].Started
+	if err := s.collect(t.Context(), work(t, rec)); err != nil {
+		t.Fatal(err)
+	}
+	if r := stored(t, s); r.State != Truncated || r.MissingMS != 20000 {
+		t.Errorf("%+v", r)
+	}
+	rec.ID, rec.Tracks, rec.Legs = "short", rec.Tracks[:1], nil
+	rec.Tracks[0].Ended, rec.Ended = time.Time{}, rec.Tracks[0].Started.Add(300*time.Millisecond)
+	if err := s.collect(t.Context(), work(t, rec)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Get(auth.System(t.Context()), "short"); !errors.Is(err, problem.ErrNotFound) {
+		t.Errorf("a recording of nothing: %v", err)
+	}
+}
+
+// Cut off at any place and done again, the work is done once, and no track is dropped before its file is stored.
 func TestCollectAgain(t *testing.T) {
 	rec, sw, link := play(t, conversation)
 	k := kitOn(t, nil)

@@ -86,11 +86,15 @@ type Track struct {
 	ID       pbx.RecordingID `json:"id"`
 	Customer bool            `json:"customer"` // left; else right
 	Started  time.Time       `json:"started"`
-	Until    time.Time       `json:"until"` // when its party was gone, or recording was switched off: so long it should be
+	Until    time.Time       `json:"until"`             // when its party was gone, or recording was switched off: so long it should be
+	Refused  bool            `json:"refused,omitempty"` // the switch would not record, so there is nothing to wait for
 }
 
 // Expected is how long the track should be.
 func (t Track) Expected() time.Duration { return max(0, t.Until.Sub(t.Started)) }
+
+// expected tells whether the switch should have the track, so that it is worth waiting for.
+func (t Track) expected() bool { return !t.Refused && t.Expected() > slack }
 
 // WorkOf tells what there is to fetch of a call that has ended; false when nothing of its talk was recorded. limit is how
 // long a recording may be on the switch.
@@ -105,7 +109,7 @@ func WorkOf(rec call.Record, limit time.Duration) (w Work, ok bool) {
 		if t.Side == "message" {
 			continue
 		}
-		w.Tracks = append(w.Tracks, Track{ID: t.ID, Customer: t.Side == "customer", Started: t.Started.UTC(), Until: until(rec, i, limit)})
+		w.Tracks = append(w.Tracks, Track{ID: t.ID, Customer: t.Side == "customer", Started: t.Started.UTC(), Until: until(rec, i, limit), Refused: t.Ended.Equal(t.Started)})
 		if t.Agent != "" && !slices.Contains(w.Agents, t.Agent) {
 			w.Agents = append(w.Agents, t.Agent)
 		}

@@ -46,9 +46,15 @@ func (s *Service) editNumber(st store, n *Number, e NumberEdit) error {
 			return err
 		}
 	}
+	if e.Flow != nil {
+		if err := st.knows(&f, "flow", n.Flow, st.flow); err != nil {
+			return err
+		}
+	}
 	for i, r := range e.Rules {
 		at := fmt.Sprintf("rules[%d]", i)
-		err := cmp.Or(st.knows(&f, at+".trunk", r.Trunk, st.trunk), st.knows(&f, at+".calendar", string(r.Calendar), st.calendar))
+		err := cmp.Or(st.knows(&f, at+".trunk", r.Trunk, st.trunk), st.knows(&f, at+".calendar", string(r.Calendar), st.calendar),
+			st.knows(&f, at+".flow", r.Flow, st.flow))
 		if err != nil {
 			return err
 		}

@@ -20,12 +20,19 @@ type PhoneEdit struct {
 	Codecs []string `json:"codecs,omitempty" maxItems:"20"`
 }
 
-func (p *Phone) edit(e PhoneEdit) {
+func (p *Phone) edit(st store, e PhoneEdit) error {
 	put(&p.UnitID, e.Unit)
 	put(&p.Label, e.Label)
 	put(&p.WebRTC, e.WebRTC)
 	put(&p.Owner, e.Owner)
 	putList(&p.Codecs, e.Codecs)
+	var f faults
+	if e.Owner != nil {
+		if err := st.knows(&f, "owner", p.Owner, st.user); err != nil {
+			return err
+		}
+	}
+	return f.err()
 }
 
 // password makes a phone's password: 26 characters, 128 bits.
@@ -36,7 +43,9 @@ func (s *Service) CreatePhone(ctx context.Context, e PhoneEdit) (Phone, error) {
 	p := Phone{ID: PhoneID(db.ID()), UnitID: string(auth.From(ctx).UnitID), Password: password(), CreatedAt: db.Now(), UpdatedAt: db.Now()}
 	err := create(ctx, s, &p, func(st store) error {
 		put(&p.Name, e.Name)
-		p.edit(e)
+		if err := p.edit(st, e); err != nil {
+			return err
+		}
 		return st.freeName(&Trunk{}, p.Name)
 	})
 	return p, err
@@ -44,13 +53,12 @@ func (s *Service) CreatePhone(ctx context.Context, e PhoneEdit) (Phone, error) {
 
 // ChangePhone changes a phone. Errors: problem.ErrNotFound, problem.ErrInvalid.
 func (s *Service) ChangePhone(ctx context.Context, id PhoneID, e PhoneEdit) (Phone, error) {
-	return update(ctx, s, string(id), func(_ store, p *Phone) error {
+	return update(ctx, s, string(id), func(st store, p *Phone) error {
 		if e.Name != nil && *e.Name != p.Name {
 			return fixed("name")
 		}
-		p.edit(e)
 		p.UpdatedAt = db.Now()
-		return nil
+		return p.edit(st, e)
 	})
 }
 

@@ -85,17 +85,26 @@ func (s store) phones() (map[string]Phone, error) {
 	return m, nil
 }
 
-// calendar says whether a calendar of that id exists.
-func (s store) calendar(id string) (bool, error) {
-	var n int64
-	err := s.db.Table("hours_calendars").Where("id = ?", id).Count(&n).Error
-	return n > 0, err
+// calendar says whether the asker's tenant has a calendar of that id.
+func (s store) calendar(id string) (bool, error) { return s.has("hours_calendars", "id", id) }
+
+// trunk says whether the asker's tenant has a trunk of that name.
+func (s store) trunk(name string) (bool, error) { return s.has("route_trunks", "name", name) }
+
+// flow says whether a number may lead to a flow: the platform's own, which begin with @, or one of the asker's tenant.
+func (s store) flow(id string) (bool, error) {
+	if strings.HasPrefix(id, "@") {
+		return true, nil
+	}
+	return s.has("ivr_flows", "id", id)
 }
 
-// trunk says whether a trunk of that name exists.
-func (s store) trunk(name string) (bool, error) {
+// user says whether the asker's tenant has a user of that id.
+func (s store) user(id string) (bool, error) { return s.has("user_users", "id", id) }
+
+func (s store) has(table, column, value string) (bool, error) {
 	var n int64
-	err := s.db.Model(&Trunk{}).Where("name = ?", name).Count(&n).Error
+	err := auth.InTenant(s.db.Statement.Context, s.db.Table(table), "unit_id").Where(column+" = ?", value).Count(&n).Error
 	return n > 0, err
 }
 

@@ -40,11 +40,27 @@ func open(t *testing.T, d *gorm.DB) *office {
 		must(t, d.Exec("INSERT INTO user_units (id, parent_id, name, kind, path, created_at, updated_at) VALUES (?, '', ?, 'unit', ?, ?, ?)",
 			unit, unit, path, db.Now(), db.Now()).Error)
 	}
+	for _, flow := range strings.Fields("f f1 f2 f9 flow-0 flow-1 flow-2 flow-3 flow-4 flow-5 day night") {
+		addFlow(t, d, "acme", flow)
+	}
+	addFlow(t, d, "other", "f3")
+	for _, user := range []string{"u-1", "agent-team", "someone"} {
+		must(t, d.Exec(`INSERT INTO user_users (id, tenant_id, unit_id, login, name, email, language, active, roles, password_hash, password_at, must_change,
+			history, failed, totp_secret, totp_on, totp_step, recovery, last_address, created_at, updated_at)
+			VALUES (?, 'acme', 'acme', ?, '', '', 'en', ?, '[]', '', ?, ?, '[]', 0, '', ?, 0, '[]', '', ?, ?)`,
+			user, user, true, db.Now(), false, false, db.Now(), db.Now()).Error)
+	}
 	o := &office{kit: k, sw: pbxtest.New(), db: d, hours: hours.New(k, tree{})}
 	o.Service = New(k, tree{}, o.hours, o.sw, Config{Area: "10"})
 	must(t, o.hours.Load(t.Context()))
 	must(t, o.Load(t.Context()))
 	return o
+}
+
+func addFlow(t *testing.T, d *gorm.DB, unit, id string) {
+	t.Helper()
+	must(t, d.Exec("INSERT INTO ivr_flows (id, unit_id, name, document, version, created_at, updated_at) VALUES (?, ?, ?, '', 1, ?, ?)",
+		id, unit, id, db.Now(), db.Now()).Error)
 }
 
 func must(t *testing.T, err error) {

@@ -153,7 +153,7 @@ func TestHandOver(t *testing.T) {
 	} {
 		go invite(t, a, dialled) // ends when its call does
 		got := started(t, ws)
-		if strings.Join(got.Args, ",") != want {
+		if strings.Join(got.Args[:min(4, len(got.Args))], ",") != want { // then pres=…
 			t.Errorf("dialled %s: args %q, want %s", dialled, got.Args, want)
 		}
 		req, _ := http.NewRequest(http.MethodDelete, a.ARI+"/channels/"+got.Channel.ID, nil)

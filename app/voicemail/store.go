@@ -31,13 +31,16 @@ func (s store) task(id TaskID) (t Task, err error) {
 }
 
 // addMessage stores a message unless it is there, and reports whether it was not.
-func (s store) addMessage(m *Message) (bool, error) {
-	return won(s.db.Clauses(clause.OnConflict{DoNothing: true}).Create(m))
-}
+func (s store) addMessage(m *Message) (bool, error) { return fresh(s.db.Create(m).Error) }
 
 // addTask stores a task unless it is there, and reports whether it was not.
-func (s store) addTask(t *Task) (bool, error) {
-	return won(s.db.Clauses(clause.OnConflict{DoNothing: true}).Create(t))
+func (s store) addTask(t *Task) (bool, error) { return fresh(s.db.Create(t).Error) }
+
+func fresh(err error) (bool, error) {
+	if errors.Is(err, gorm.ErrDuplicatedKey) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // keep notes where a message's audio is. The first to do so wins.

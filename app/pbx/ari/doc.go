@@ -6,8 +6,9 @@
 //	link.go      REST: one request, its deadline, its errors    library.go   the ARI library, on our link
 //	reader.go    the WebSocket and the reconnect                decode.go    one frame of it
 //	legs.go      what we remember of each leg                   translate.go from ARI's events to pbx events
-//	dial.go rooms.go play.go record.go spy.go                   the commands
-//	snapshot.go provision.go objects.go check.go                what is there, what shall be there, is it sound
+//	dial.go rooms.go park.go play.go record.go spy.go           the commands
+//	snapshot.go provision.go objects.go                         what is there, what shall be there
+//	audit.go     legs that ended without a word                 check.go     is this Asterisk fit for us
 //
 // # What Asterisk does and we hide
 //
@@ -19,6 +20,7 @@
 // never look like a leg's. A snoop can be used only after its own StasisStart.
 //
 // Music comes from one holding bridge for each music class. It outlives us, and is made anew after a restart of Asterisk.
+// The music in it goes with the last leg that leaves, see [Switch.Park].
 //
 // Phones and trunks are PJSIP objects called "cp-<name>" in Asterisk's own database, written over ARI. The SIP user name of
 // a phone is that id, see [SIPUser]. Lines come in on a second ARI application, "<app>-lines", over the same WebSocket: were

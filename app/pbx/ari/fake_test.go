@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -20,7 +21,20 @@ import (
 	"callplane/app/pbx"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// afterAll ends what tests share.
+var afterAll []func()
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	for _, end := range afterAll {
+		end()
+	}
+	if err := goleak.Find(); err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
 
 // fake is an Asterisk that answers what a test wants it to, good or bad, and sends the events it is told to.
 type fake struct {

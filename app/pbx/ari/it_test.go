@@ -31,6 +31,7 @@ var asterisk = sync.OnceValues(func() (*instance, error) {
 	if err != nil {
 		return nil, err
 	}
+	afterAll = append(afterAll, func() { a.Stop(context.Background()) })
 	return &instance{a.Info(), a}, nil
 })
 
@@ -49,6 +50,7 @@ type world struct {
 
 	mu     sync.Mutex
 	events []pbx.Event
+	when   []time.Time       // they came
 	read   map[pbx.LegID]int // how many of a leg's events await has gone through
 }
 
@@ -82,8 +84,11 @@ func (w *world) run() {
 	wg.Go(func() {
 		for e := range w.sw.Events() {
 			w.mu.Lock()
-			w.events = append(w.events, e)
+			w.events, w.when = append(w.events, e), append(w.when, time.Now())
 			w.mu.Unlock()
+			if os.Getenv("ARI_TRACE") == "" {
+				continue
+			}
 			w.Logf("%s %s %v leg=%s cause=%d byus=%v play=%s rec=%s ok=%v len=%v digit=%s to=%s from=%s/%s trunk=%s phone=%s line=%s=%s", time.Now().Format("05.000"), e.At.Format("05.000"), e.Kind, e.Leg, e.Cause, e.ByUs, e.Play, e.Recording, e.OK, e.Length, e.Digit, e.To, e.From, e.FromName, e.Trunk, e.Phone, e.Line, e.LineState)
 		}
 	})
@@ -140,6 +145,18 @@ func (w *world) await(leg pbx.LegID, kind pbx.Kind) pbx.Event {
 	panic("unreachable")
 }
 
+// heard is when an event came.
+func (w *world) heard(e pbx.Event) time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for i, o := range w.events {
+		if o.Kind == e.Kind && o.Leg == e.Leg {
+			return w.when[i]
+		}
+	}
+	return time.Time{}
+}
+
 // call brings a call in from the carrier.
 func (w *world) call(to string, opts ...sipphone.CallOption) (*sipphone.Outgoing, pbx.Event) {
 	w.Helper()
@@ -150,64 +167,4 @@ func (w *world) call(to string, opts ...sipphone.CallOption) (*sipphone.Outgoing
 			return o, e
 		}
 	}
-}
-
-func TestITBasic(t *testing.T) {
-	w := newWorld(t)
-	w.ok(w.sw.Provision(t.Context(), w.lines()))
-	a1 := w.agent(1, 1000)
-	time.Sleep(2500 * time.Millisecond)
-	snap, err := w.sw.Snapshot(t.Context())
-	t.Logf("%+v %v", snap, err)
-	o, e := w.call("4001", sipphone.From("13800138000", "Li Lei"))
-	w.ok(w.sw.Answer(t.Context(), e.Leg))
-	c, err := o.Wait(t.Context())
-	w.ok(err)
-	w.await(e.Leg, pbx.Answered)
-	w.ok(w.sw.Park(t.Context(), e.Leg, ""))
-	w.ok(w.sw.Dial(t.Context(), "leg-1", pbx.Dial{Phone: "a1", CallerNumber: "123", CallerName: "Bob", Tag: "tag,1", Headers: map[string]string{"X-Call": "7"}, Timeout: 20 * time.Second}))
-	in := <-a1.Incoming()
-	in.Ring()
-	w.await("leg-1", pbx.Ringing)
-	snap, err = w.sw.Snapshot(t.Context())
-	t.Logf("%+v %v", snap, err)
-	ac, err := in.Answer(t.Context())
-	w.ok(err)
-	w.await("leg-1", pbx.Answered)
-	w.ok(w.sw.Join(t.Context(), "room-1", e.Leg, "leg-1"))
-	w.ok(w.sw.Record(t.Context(), e.Leg, "t/rec-1", time.Minute))
-	w.ok(w.sw.Record(t.Context(), "leg-1", "t/rec-2", time.Minute))
-	_, err = c.Ear().WaitTone(t.Context(), 1000, 200*time.Millisecond)
-	w.ok(err)
-	_, err = ac.Ear().WaitTone(t.Context(), 440, 200*time.Millisecond)
-	w.ok(err)
-	snap, err = w.sw.Snapshot(t.Context())
-	t.Logf("%+v %v", snap, err)
-	w.ok(ac.SendDTMF(t.Context(), "12#", 0))
-	w.ok(w.sw.Play(t.Context(), e.Leg, "play-1", "tone:beep", "silence:500"))
-	w.await(e.Leg, pbx.PlayEnded)
-	w.ok(w.sw.Play(t.Context(), e.Leg, "play-2", "http://127.0.0.1:1/x.wav"))
-	w.await(e.Leg, pbx.PlayEnded)
-	w.ok(w.sw.Play(t.Context(), e.Leg, "play-3", "tone:ring"))
-	time.Sleep(300 * time.Millisecond)
-	w.ok(w.sw.StopPlay(t.Context(), e.Leg, "play-3"))
-	w.await(e.Leg, pbx.PlayEnded)
-	w.ok(w.sw.StopRecord(t.Context(), "t/rec-1"))
-	w.await(e.Leg, pbx.RecordEnded)
-	w.ok(w.sw.Play(t.Context(), e.Leg, "play-4", "tone:busy"))
-	tr, err := ac.Refer(t.Context(), "4711")
-	w.ok(err)
-	w.await("leg-1", pbx.TransferAsked)
-	w.ok(w.sw.Referred(t.Context(), "leg-1", true))
-	code, err := tr.Wait(t.Context())
-	t.Log("transfer", code, err)
-	w.ok(ac.Hangup(t.Context()))
-	w.await("leg-1", pbx.Ended)
-	w.ok(w.sw.Hangup(t.Context(), e.Leg, pbx.NormalClearing))
-	w.await(e.Leg, pbx.Ended)
-	<-c.Done()
-	t.Logf("%+v", w.sw.Check(t.Context()))
-	time.Sleep(200 * time.Millisecond)
-	snap, err = w.sw.Snapshot(t.Context())
-	t.Logf("%+v %v", snap, err)
 }

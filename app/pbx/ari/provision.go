@@ -103,7 +103,7 @@ func (s *Switch) sync(ctx context.Context, want map[string]line) error {
 		if _, ok := want[name]; ok {
 			continue
 		}
-		if err := s.removeLine(ctx, name); err != nil {
+		if err := s.removeLine(ctx, name, known[name]); err != nil {
 			errs = append(errs, err)
 		}
 	}
@@ -224,9 +224,12 @@ func (s *Switch) readLine(ctx context.Context, l line) line {
 	return line{}
 }
 
-// removeLine deletes all objects of a line.
-func (s *Switch) removeLine(ctx context.Context, name string) error {
+// removeLine deletes the objects of a line: those that we wrote, or whatever there may be if it is from another time.
+func (s *Switch) removeLine(ctx context.Context, name string, had line) error {
 	for _, kind := range slices.Backward(kinds) {
+		if had.digest != "" && !had.has(kind) {
+			continue
+		}
 		if err := s.deleteObject(ctx, kind, name); err != nil {
 			return err
 		}

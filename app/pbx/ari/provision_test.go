@@ -77,7 +77,7 @@ func TestProvision(t *testing.T) {
 	n = len(f.writes())
 	lines.Phones = lines.Phones[1:]
 	f.ok(f.sw.Provision(t.Context(), lines))
-	f.equal("a phone less", f.writes()[n:], []string{"DELETE registration/cp-a1", "DELETE identify/cp-a1", "DELETE endpoint/cp-a1", "DELETE aor/cp-a1", "DELETE auth/cp-a1"})
+	f.equal("a phone less", f.writes()[n:], []string{"DELETE endpoint/cp-a1", "DELETE aor/cp-a1", "DELETE auth/cp-a1"})
 }
 
 func TestARegistrationIsMadeAnew(t *testing.T) {

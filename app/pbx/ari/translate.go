@@ -83,8 +83,8 @@ func (s *Switch) channelChanged(f *frame, id pbx.LegID) {
 		case !f.Soft: // by a SIP message; ours and Asterisk's own are soft
 			l.party = true
 			l.cause = pbx.Cause(f.Cause)
-		case f.Cause != softExplicit:
-			l.cause = pbx.Cause(f.Cause)
+		case f.Cause == softDevice && l.cause == pbx.CauseUnknown:
+			l.cause = pbx.MediaTimeout
 		}
 	case ari.Events.ChannelStateChange:
 		if f.Channel.up() && !l.dialled {
@@ -101,8 +101,9 @@ func (s *Switch) channelChanged(f *frame, id pbx.LegID) {
 	}
 }
 
-// softExplicit is what a DELETE leaves as the cause of its ChannelHangupRequest: a flag of Asterisk's, no Q.850 cause.
-const softExplicit = 32
+// softDevice is the cause of a soft ChannelHangupRequest when the SIP channel gave up for want of RTP. A soft one has a
+// flag of Asterisk's there instead of a Q.850 cause; a DELETE has 32.
+const softDevice = 1
 
 // answered tells Answered, once.
 func (s *Switch) answered(l *leg, at time.Time) {

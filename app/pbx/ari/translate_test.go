@@ -40,7 +40,7 @@ func TestStories(t *testing.T) {
 			want: "Arrived Ended", cause: pbx.NormalClearing},
 		"the cause comes with the hangup request": {frames: []string{arrive("x"), event("ChannelHangupRequest", "x", "Up", `"cause":58`), end},
 			want: "Arrived Ended", cause: pbx.BearerIncompatible},
-		"a caller's media stops": {frames: []string{arrive("x"), event("ChannelHangupRequest", "x", "Up", `"cause":44`, `"soft":true`), end},
+		"a caller's media stops": {frames: []string{arrive("x"), event("ChannelHangupRequest", "x", "Up", `"cause":1`, `"soft":true`), end},
 			want: "Arrived Ended", cause: pbx.MediaTimeout},
 		"ChannelDestroyed of a caller as well": {frames: []string{arrive("x"), byParty, end, gone}, want: "Arrived Ended", cause: pbx.NormalClearing},
 		"ChannelDestroyed of a caller first":   {frames: []string{arrive("x"), gone, end}, want: "Arrived Ended", cause: pbx.NormalClearing},
