@@ -69,7 +69,8 @@ type runner interface {
 
 // Limits and names that are not settings.
 const (
-	leaseTTL     = 10 * time.Second // how long a node that died keeps others from its switch
+	leaseTTL     = 10 * time.Second       // how long a node that died keeps others from its switch
+	gather       = 200 * time.Millisecond // how long history waits, so that it is written in batches
 	callsBucket  = "calls"
 	agentsBucket = "agents"
 )
@@ -200,8 +201,8 @@ func (a *App) driveOnce(ctx context.Context, lease *bus.Lease) error {
 func (a *App) projections() []bus.Consumer {
 	history := call.History{DB: a.kit.DB, Identify: a.CRM.Identify}
 	return []bus.Consumer{
-		{Name: "call_history", Types: []string{call.EventRecord}, Batch: 50, Handle: history.Project},
-		{Name: "agent_history", Types: []string{agent.EventState}, Batch: 200, Handle: a.Agents.Project},
+		{Name: "call_history", Types: []string{call.EventRecord}, Batch: 50, Gather: gather, Handle: history.Project},
+		{Name: "agent_history", Types: []string{agent.EventState}, Batch: 200, Gather: gather, Handle: a.Agents.Project},
 	}
 }
 

@@ -21,6 +21,7 @@ type Contact struct {
 	Priority int           // added to the queue's own
 	Skills   []Requirement // asked for beside the queue's
 	Offered  bool          // after a restart: somebody is rung for it already
+	Again    bool          // it waited before: it is not asked again whether it may
 }
 
 // Match is an offer that the Brain decided on.
@@ -212,17 +213,22 @@ func (b *Brain) Join(c Contact, now time.Time) (matches []Match, eject *Eject, e
 	if l == nil {
 		return nil, nil, ErrNoQueue
 	}
-	if old := b.contacts[c.ID]; old != nil {
-		b.remove(old)
+	old := b.contacts[c.ID]
+	others := l.waiting()
+	if old != nil && old.Queue == l.ID {
+		others--
 	}
 	switch {
 	case c.Offered:
-	case !l.Open:
+	case !l.Open && !c.Again:
 		return nil, &Eject{c.ID, "closed", l.Closed}, nil
 	case l.staffed == 0:
 		return nil, &Eject{c.ID, "empty", l.Empty}, nil
-	case l.MaxWaiting > 0 && l.waiting() >= l.MaxWaiting:
+	case l.MaxWaiting > 0 && others >= l.MaxWaiting && !c.Again:
 		return nil, &Eject{c.ID, "full", l.Full}, nil
+	}
+	if old != nil {
+		b.remove(old)
 	}
 	w := &waiting{Contact: c, asks: asks(l.Skills, c.Skills)}
 	w.rank = rank(c.Joined, l.Priority+c.Priority, l.AgeSeconds)

@@ -167,7 +167,7 @@ func (s *Service) Join(w call.Waiting) (plan call.Plan, closing *call.Closing, e
 	if !ok || w.UnitPath != "" && auth.RootPath(w.UnitPath) != auth.RootPath(q.UnitPath) {
 		return plan, nil, ErrNoQueue.With("There is no queue %s.", w.Queue)
 	}
-	c := Contact{ID: ContactID(w.ID), Queue: q.ID, Joined: w.Joined, Priority: w.Priority, Offered: w.Offered}
+	c := Contact{ID: ContactID(w.ID), Queue: q.ID, Joined: w.Joined, Priority: w.Priority, Offered: w.Offered, Again: w.Again}
 	for _, n := range w.Skills {
 		c.Skills = append(c.Skills, Requirement{Skill: n.Name, Level: n.Level})
 	}

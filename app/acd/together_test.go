@@ -143,16 +143,23 @@ menu:
 `
 
 // newCentre starts a platform; with one given, it takes over its switch and what it had written down.
-func newCentre(t *testing.T, before *centre) *centre {
+func newCentre(t *testing.T, before *centre, opts ...option) *centre {
 	t.Helper()
+	o := setup{routes: router{}}
+	for _, f := range opts {
+		f(&o)
+	}
 	c := &centre{t: t, live: &journal{values: map[string][]byte{}}, people: &journal{values: map[string][]byte{}}}
 	if before == nil {
-		c.sw = pbxtest.New()
+		c.sw = pbxtest.New(o.sw...)
 		c.link = c.sw.Attach()
 		c.sw.AddTrunk("carrier")
 	} else {
 		c.sw, c.live, c.people = before.sw, before.live, before.people
 		c.link = c.sw.Attach()
+	}
+	if o.wrap != nil {
+		c.link = o.wrap(c.link)
 	}
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	if testing.Verbose() {
@@ -160,7 +167,7 @@ func newCentre(t *testing.T, before *centre) *centre {
 	}
 	c.agents = agent.NewService(log, nil, c.people, router{})
 	c.calls = call.New(call.Parts{
-		Log: log, Switch: c.link, Node: "memory", Journal: c.live, Voice: voice{}, Router: router{}, Agents: c.agents, Limits: call.DefaultLimits,
+		Log: log, Switch: c.link, Node: "memory", Journal: c.live, Voice: voice{}, Router: o.routes, Agents: c.agents, Limits: call.DefaultLimits,
 	})
 	c.queues = acd.NewService(log, nil, nil, nil, c.calls, c.agents, c.live)
 	c.flows = ivr.NewService(log, nil, nil, nil, names{}, names{})
@@ -169,6 +176,9 @@ func newCentre(t *testing.T, before *centre) *centre {
 	c.flow("4002", "name: direct\nthen: {queue: sales}\n")
 	c.queue("sales", nil, "anna", "bob")
 	c.queue("support", nil, "bob", "carl")
+	if o.first != nil {
+		o.first(c)
+	}
 
 	c.agents.Load(c.people.saved())
 	ctx, cancel := context.WithCancel(t.Context())

@@ -77,13 +77,32 @@ func (s *Service) Load(saved map[string][]byte) {
 	}
 }
 
-// Restore ends the busy state of agents whose call is no longer there. live is the set of calls that are.
-func (s *Service) Restore(live map[string]bool) {
+// Part is what an agent does in a call that lives.
+type Part struct {
+	Call, Queue string
+	State       State // Ringing, Talking or OnHold
+}
+
+// Restore makes the agents fit the calls that live, after a restart: what is written down of the two may have been cut off between one
+// and the other. Agents whose state is younger than asOf are left alone.
+func (s *Service) Restore(parts map[ID]Part, asOf time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, p := range s.agents {
-		if p.State.Busy() && !live[p.Call] {
-			s.move(p, NotReady, ReasonRestored, time.Now())
+	now := time.Now()
+	for _, a := range s.agents {
+		part, with := parts[a.Agent]
+		was := *a
+		switch {
+		case !a.State.Staffed() || !a.Since.Before(asOf):
+		case with && (a.Call != part.Call || !a.State.Busy()):
+			s.disarmWrap(a.Agent)
+			a.Call, a.Queue = part.Call, part.Queue
+			s.moveFrom(was, a, part.State, "", now)
+		case with || !a.State.Busy():
+		case a.State == Ringing: // it was not the agent who let it ring
+			s.settle(was, a, now)
+		default:
+			s.move(a, NotReady, ReasonRestored, now)
 		}
 	}
 }
@@ -199,17 +218,20 @@ func (s *Service) Accept(id ID, call string) (Presence, error) {
 }
 
 // Miss says that the agent did not take the offer, and why: ReasonMissed, ReasonRejected or ReasonPhoneDead. The
-// agent is not ready afterwards, so that the next call is not lost on an empty chair.
+// agent is not ready afterwards, so that the next call is not lost on an empty chair, or where they asked to be meanwhile.
 func (s *Service) Miss(id ID, call, reason string) (Presence, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	a := s.agents[id]
-	if a == nil || a.Call != call {
+	if a == nil || a.Call != call || a.State != Ringing {
 		return Presence{}, ErrTransition
 	}
 	was := *a
 	a.Missed++
-	a.Call, a.Queue = "", ""
+	if a.Next != "" && a.Next != Ready {
+		s.settle(was, a, time.Now())
+		return *a, nil
+	}
 	return s.applyFrom(was, a, ActMiss, reason, time.Now())
 }
 
@@ -234,16 +256,12 @@ func (s *Service) Finish(id ID, call string, wrap time.Duration) (Presence, erro
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	a := s.agents[id]
-	if a == nil || a.Call != call {
+	if a == nil || a.Call != call || !a.State.Busy() {
 		return Presence{}, ErrTransition
 	}
 	now, was := time.Now(), *a
 	a.FreeSince = now
 	if wrap <= 0 {
-		if !a.State.Busy() {
-			return *a, ErrTransition
-		}
-		a.Call, a.Queue = "", ""
 		s.settle(was, a, now)
 		return *a, nil
 	}
@@ -285,7 +303,12 @@ func (s *Service) ExtendWrap(id ID, more time.Duration) (Presence, error) {
 	return *a, nil
 }
 
-// LineChanged follows a phone's registration: an agent whose phone is lost is not ready, unless in a call.
+// phoneBack is how long an agent's phone may be gone so that the agent is ready again when it returns. Who was away longer
+// may have left the desk.
+const phoneBack = 5 * time.Minute
+
+// LineChanged follows a phone's registration: an agent whose phone is lost is not ready, unless in a call, and is ready
+// again when it is back soon.
 func (s *Service) LineChanged(phone string, up bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -294,13 +317,17 @@ func (s *Service) LineChanged(phone string, up bool) {
 		return
 	}
 	a := s.agents[id]
-	if a.PhoneUp == up {
+	if a.PhoneUp == up && (up || a.State != Ready) { // after a restart it is down until we know better
 		return
 	}
 	was := *a
 	a.PhoneUp = up
-	if !up && a.State == Ready {
+	switch {
+	case !up && a.State == Ready:
 		s.move(a, NotReady, ReasonPhoneLost, time.Now())
+		return
+	case up && a.State == NotReady && a.Reason == ReasonPhoneLost && time.Since(a.Since) < phoneBack:
+		s.move(a, Ready, "", time.Now())
 		return
 	}
 	s.told(was, *a)
@@ -429,6 +456,9 @@ func (s *Service) move(a *Presence, to State, reason string, now time.Time) {
 // moveFrom is move for an act that has touched the presence already: was is how it stood before, as its interval is kept.
 func (s *Service) moveFrom(was Presence, a *Presence, to State, reason string, now time.Time) {
 	a.State, a.Reason, a.Since = to, reason, now
+	if was.State == to && was.Reason == reason && was.Phone == a.Phone && was.Call == a.Call {
+		a.Since = was.Since // nothing has changed: one interval
+	}
 	if !to.Busy() && to != WrapUp {
 		a.Call, a.Queue, a.Next, a.NextWhy = "", "", "", ""
 	}

@@ -26,7 +26,7 @@ func (c *Call) soon(what string, f func(context.Context) error) *ahead {
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), c.s.limits.Command)
 		defer cancel()
-		if a.err = f(ctx); a.err != nil && !errors.Is(a.err, pbx.ErrNoLeg) {
+		if a.err = c.doubt(f(ctx)); a.err != nil && !errors.Is(a.err, pbx.ErrNoLeg) {
 			c.log.Warn("switch refused", "what", what, "error", a.err)
 		}
 	})
@@ -53,5 +53,5 @@ func (c *Call) catchUp() {
 func (c *Call) dial(f func(context.Context, pbx.Switch) error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), c.s.limits.Command)
 	defer cancel()
-	return f(ctx, c.s.sw)
+	return c.doubt(f(ctx, c.s.sw))
 }

@@ -32,8 +32,9 @@ type Call struct {
 	todo    []func()
 	changed bool
 	events  []bus.Event
-	seats   []func()       // channels taken on trunks
+	seats   []seat         // channels taken on trunks
 	work    sync.WaitGroup // commands under way beside the goroutine
+	unsure  atomic.Bool    // the switch did not answer a command
 
 	ahead     *ahead // the last command for which the call did not wait, until catchUp
 	answering *ahead // the answer among them, if there is one
@@ -173,6 +174,10 @@ func (c *Call) checkpoint() {
 		c.s.journal.Publish(append(c.events, c.rec.event())...)
 		c.s.journal.Delete(string(c.rec.ID)) // after the record: a crash between the two sends it twice, under one id
 	} else {
+		c.rec.Playing = nil
+		if p := c.playing; p != nil {
+			c.rec.Playing = &Playing{p.leg, p.id}
+		}
 		value, err := json.Marshal(&c.rec)
 		if err != nil {
 			c.log.Error("record cannot be written", "error", err)
@@ -230,7 +235,15 @@ func (c *Call) hangup(id pbx.LegID, why pbx.Cause) {
 		return
 	}
 	l.Ended, l.Cause, l.ByUs = time.Now().UTC(), why, true
-	c.beside("hang up", func(ctx context.Context) error { return c.s.sw.Hangup(ctx, id, why) })
+	c.s.condemn(id)
+	c.leaveSeat(id)
+	c.beside("hang up", func(ctx context.Context) error {
+		err := c.s.sw.Hangup(ctx, id, why)
+		if errors.Is(err, pbx.ErrNoLeg) {
+			c.s.absolve(id)
+		}
+		return err
+	})
 }
 
 // beside gives the switch a command without waiting for its answer. Run waits for it before it returns.
@@ -242,7 +255,7 @@ func (c *Call) beside(what string, f func(context.Context) error) {
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), c.s.limits.Command)
 		defer cancel()
-		if err := f(ctx); err != nil && !errors.Is(err, pbx.ErrNoLeg) {
+		if err := c.doubt(f(ctx)); err != nil && !errors.Is(err, pbx.ErrNoLeg) {
 			c.log.Warn("switch refused", "what", what, "error", err)
 		}
 	})

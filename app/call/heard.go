@@ -24,6 +24,7 @@ func (c *Call) heard(ev pbx.Event) {
 		}
 		l.Ended, l.Cause, l.ByUs = ev.At.UTC(), ev.Cause, ev.ByUs
 		c.changed = true
+		c.leaveSeat(l.ID)
 		c.legEnded(l, ev)
 	case pbx.Digit:
 		if l.Kind == LegCustomer {
@@ -49,14 +50,21 @@ func (c *Call) heard(ev pbx.Event) {
 		}
 	case pbx.Held:
 		if l.ID == c.rec.Partner && c.rec.State == Talking {
-			c.must(HoldOn, nil)
+			c.tried(HoldOn)
 		}
 	case pbx.Unheld:
 		if l.ID == c.rec.Partner && c.rec.State == OnHold {
-			c.must(HoldOff, nil)
+			c.tried(HoldOff)
 		}
 	case pbx.TransferAsked:
 		c.transferAsked(l, ev.To)
+	}
+}
+
+// tried fires what a phone's key asks for; if it does not work, the call goes on as it was.
+func (c *Call) tried(on Event) {
+	if err := c.fire(on, nil); err != nil {
+		c.log.Warn("phone's key had no effect", "event", on, "error", err)
 	}
 }
 
@@ -151,7 +159,7 @@ func (c *Call) partnerLeft(l *Leg, cause pbx.Cause) {
 	if bad && l.Kind == LegAgent && c.rec.Plan != nil && c.rec.Direction == Inbound {
 		entry := c.lastEntry()
 		c.mark("agent_lost", l.ID, map[string]any{"agent": l.Agent, "cause": int(cause)})
-		c.must(Wait, join{queue: entry.Queue, joined: entry.Joined, priority: entry.Priority, skills: entry.Skills, why: "agent_lost"})
+		c.must(Wait, join{queue: entry.Queue, since: entry.place(), priority: entry.Priority, skills: entry.Skills, why: "agent_lost"})
 		return
 	}
 	switch {
@@ -186,6 +194,14 @@ func (c *Call) ringEnded(r *Ring, cause pbx.Cause) {
 		if result == "rejected" {
 			reason = AgentCancelled
 		}
+		c.agents("miss", r.Agent, func(a *agent.Service, id agent.ID) (err error) {
+			if reason == AgentCancelled { // who changes their mind is still there
+				_, err = a.Release(id, string(c.rec.ID))
+			} else {
+				_, err = a.Miss(id, string(c.rec.ID), why)
+			}
+			return err
+		})
 		c.must(Stop, ending{reason, ByAgent, cause})
 	case RingCallee:
 		c.must(Stop, ending{unreached(cause), ByNetwork, cause})

@@ -93,7 +93,7 @@ type row struct {
 func init() { // not in the declaration: the steps fire further rows
 	life = []row{
 		{Fresh | InFlow | waiting | person, Enter, InFlow, (*Call).enterFlow},
-		{InFlow | person | Offered, Wait, Queued, (*Call).joinQueue},
+		{InFlow | waiting | person, Wait, Queued, (*Call).joinQueue},
 		{Queued, Offering, Offered, (*Call).ringAgent},
 		{Offered, Missed, Queued, (*Call).backToQueue},
 		{InFlow | Queued | person, Seek, Offered, (*Call).ringParty},

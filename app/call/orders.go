@@ -3,6 +3,8 @@ package call
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"slices"
 	"time"
 
 	"callplane/app/agent"
@@ -45,21 +47,18 @@ func (s *Service) TurnAway(id ID, closing Closing) {
 // Dial places a call for an agent: the agent's phone rings first, then the other party's. Errors: those of the router, and
 // agent.ErrNotReady.
 func (s *Service) Dial(ctx context.Context, who agent.ID, w route.Wanted) (Live, error) {
-	out, err := s.router.Outbound(w)
+	if !s.driving() {
+		return Live{}, pbx.ErrUnreachable.With("This node does not drive the switch now.")
+	}
+	out, release, err := s.reach(w)
 	if err != nil {
 		return Live{}, err
 	}
 	c := s.newCall(Record{Direction: Outbound, Unit: w.Unit, UnitPath: w.UnitPath})
-	if out.Trunk != "" {
-		if !c.seize(out.Trunk) {
-			return Live{}, route.ErrTrunkFull
-		}
-	}
+	c.seats = append(c.seats, seat{"", release})
 	p, err := s.agents.Dial(who, string(c.rec.ID))
 	if err != nil {
-		for _, release := range c.seats {
-			release()
-		}
+		c.leaveSeats()
 		return Live{}, err
 	}
 	c.outbound(out)
@@ -69,8 +68,7 @@ func (s *Service) Dial(ctx context.Context, who agent.ID, w route.Wanted) (Live,
 		err := c.fire(Seek, own{agent: p})
 		if err != nil {
 			c.agents("miss", string(who), func(a *agent.Service, id agent.ID) error {
-				_, err := a.Miss(id, string(c.rec.ID), agent.ReasonPhoneDead)
-				return err
+				return notRung(a, id, string(c.rec.ID), err)
 			})
 			c.must(Stop, ending{AgentNoAnswer, BySystem, pbx.OutOfOrder})
 		}
@@ -82,6 +80,16 @@ func (s *Service) Dial(ctx context.Context, who agent.ID, w route.Wanted) (Live,
 	case <-ctx.Done():
 		return *c.live.Load(), ctx.Err()
 	}
+}
+
+// notRung frees an agent whose phone could not be rung: not ready if the phone is to blame, ready if the switch is away.
+func notRung(a *agent.Service, id agent.ID, call string, why error) (err error) {
+	if errors.Is(why, pbx.ErrUnreachable) {
+		_, err = a.Release(id, call)
+	} else {
+		_, err = a.Miss(id, call, agent.ReasonPhoneDead)
+	}
+	return err
 }
 
 // Hold gives the outside party music.
@@ -121,13 +129,13 @@ func (c *Call) transfer(to Target, classes []route.Class) error {
 	if c.rec.State&(person|InFlow|Queued) == 0 {
 		return ErrTransition.With("A call that is %s cannot be transferred.", c.rec.State)
 	}
+	if named := slices.DeleteFunc([]string{to.Agent, to.Queue, to.Flow, to.Number}, func(s string) bool { return s == "" }); len(named) != 1 {
+		return ErrTarget.With("Name one agent, queue, flow or number.")
+	}
 	if to.Number != "" {
-		resolved, out, err := c.resolve(to.Number, classes)
-		if err != nil {
-			return err
-		}
-		if out != nil {
-			return c.transferOut(*out)
+		resolved, ok := c.resolve(to.Number)
+		if !ok {
+			return c.transferOut(to.Number, classes)
 		}
 		to = resolved
 	}
@@ -145,8 +153,7 @@ func (c *Call) transfer(to Target, classes []route.Class) error {
 		})
 		if err != nil {
 			c.agents("miss", to.Agent, func(a *agent.Service, id agent.ID) error {
-				_, err := a.Miss(id, string(c.rec.ID), agent.ReasonPhoneDead)
-				return err
+				return notRung(a, id, string(c.rec.ID), err)
 			})
 		}
 		return err
@@ -156,24 +163,23 @@ func (c *Call) transfer(to Target, classes []route.Class) error {
 		if err := c.fire(Enter, enter{flow: to.Flow}); err != nil {
 			return err
 		}
-		return c.command(func(ctx context.Context, sw pbx.Switch) error { return sw.Leave(ctx, c.rec.Customer) })
+		if err := c.command(func(ctx context.Context, sw pbx.Switch) error { return sw.Leave(ctx, c.rec.Customer) }); err != nil {
+			c.log.Debug("leg not taken out of the room", "error", err)
+		}
+		return nil
 	}
 	return ErrTarget.With("Name an agent, a queue, a flow or a number.")
 }
 
-// resolve says what a number means here: an agent on that phone, one of our numbers, or an outside party.
-func (c *Call) resolve(number string, classes []route.Class) (Target, *route.Outbound, error) {
+// resolve says what a number means here: an agent on that phone, or one of our numbers; false is an outside party.
+func (c *Call) resolve(number string) (Target, bool) {
 	if p, ok := c.s.agents.OnPhone(number); ok && c.sameTenant(p.UnitPath) {
-		return Target{Agent: string(p.Agent)}, nil, nil
+		return Target{Agent: string(p.Agent)}, true
 	}
 	if in, err := c.s.router.Inbound(route.Asked{To: number, From: c.rec.From, Withheld: c.rec.Withheld, At: time.Now()}); err == nil && in.Unit != "" && c.sameTenant(in.UnitPath) {
-		return Target{Flow: in.Flow}, nil, nil
+		return Target{Flow: in.Flow}, true
 	}
-	out, err := c.s.router.Outbound(route.Wanted{User: c.rec.Agent, Unit: c.rec.Unit, UnitPath: c.rec.UnitPath, To: number, Classes: classes})
-	if err != nil {
-		return Target{}, nil, err
-	}
-	return Target{}, &out, nil
+	return Target{}, false
 }
 
 // sameTenant says that a unit belongs to the tenant of the call. A call of no unit is the platform's own.
@@ -181,15 +187,20 @@ func (c *Call) sameTenant(unitPath string) bool {
 	return c.rec.UnitPath == "" || auth.RootPath(unitPath) == auth.RootPath(c.rec.UnitPath)
 }
 
-func (c *Call) transferOut(out route.Outbound) error {
-	if out.Trunk != "" && !c.seize(out.Trunk) {
-		return route.ErrTrunkFull
+func (c *Call) transferOut(number string, classes []route.Class) error {
+	out, release, err := c.s.reach(route.Wanted{User: c.rec.Agent, Unit: c.rec.Unit, UnitPath: c.rec.UnitPath, To: number, Classes: classes})
+	if err != nil {
+		return err
 	}
 	r := Ring{Kind: RingTransfer, Trunk: out.Trunk, Number: out.Dial, For: c.s.limits.Callee}
 	if out.Trunk == "" {
 		r.Phone, r.Number = out.Dial, ""
 	}
-	return c.fire(Seek, seek{ring: r, callerID: [2]string{out.CallerNumber, out.CallerName}})
+	if err := c.fire(Seek, seek{ring: r, callerID: [2]string{out.CallerNumber, out.CallerName}, seat: release}); err != nil {
+		release()
+		return err
+	}
+	return nil
 }
 
 // Hangup ends a call for a user: an agent's own hang-up counts as the agent's.
@@ -261,7 +272,11 @@ func (s *Service) HangupLeg(ctx context.Context, id ID, leg pbx.LegID) error {
 			return pbx.ErrNoLeg
 		}
 		if leg == c.rec.Customer || leg == c.rec.Partner {
-			return c.fire(Stop, ending{StoppedByAPI, ByUser, pbx.NormalClearing})
+			e := ending{StoppedByAPI, ByUser, pbx.NormalClearing}
+			if c.rec.State&person == 0 {
+				e.why = CancelledByAPI
+			}
+			return c.fire(Stop, e)
 		}
 		return c.command(func(ctx context.Context, sw pbx.Switch) error { return sw.Hangup(ctx, leg, pbx.NormalClearing) })
 	})

@@ -3,6 +3,7 @@ package call
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"time"
 
 	"callplane/app/agent"
@@ -34,6 +35,7 @@ type Waiting struct {
 	Skills   []Skill
 	Language string
 	Offered  bool // after a restart: an agent is being rung for it
+	Again    bool // it waited before, or lost its agent: a queue that was closed or filled up meanwhile keeps it
 }
 
 // Offering of a call to an agent whom the queue has reserved for it.
@@ -47,7 +49,7 @@ type Proposal struct {
 // join sends a call into a queue.
 type join struct {
 	queue    string
-	joined   time.Time // zero is now
+	since    time.Time // the place in the queue counts from here; zero is now
 	priority int
 	skills   []Skill
 	why      string
@@ -66,22 +68,27 @@ func (c *Call) joinQueue(in any) error {
 	if !c.answer() {
 		return pbx.ErrNoLeg
 	}
-	if j.joined.IsZero() {
-		j.joined = time.Now()
+	now, again := time.Now().UTC(), !j.since.IsZero()
+	if j.since.IsZero() {
+		j.since = now
 	}
-	c.leaveQueue("moved", "")
-	w := Waiting{ID: c.rec.ID, UnitPath: c.rec.UnitPath, Queue: j.queue, Joined: j.joined, Priority: j.priority, Skills: j.skills, Language: c.rec.Language}
+	position := c.position()
+	w := Waiting{ID: c.rec.ID, UnitPath: c.rec.UnitPath, Queue: j.queue, Joined: j.since, Priority: j.priority, Skills: j.skills, Language: c.rec.Language, Again: again}
 	plan, closing, err := c.s.queues.Join(w)
 	if err != nil {
 		return err
 	}
+	if closing != nil && j.why == "transfer" {
+		return ErrNotServed.With("Queue %s takes no calls now: %s.", plan.Name, closing.Why)
+	}
+	c.leftQueue("moved", "", position)
 	c.leavePartner()
 	c.disarm(timerAwait)
 	c.keys = nil
 	c.flow, c.rec.Flow, c.rec.Place = nil, "", nil
 	c.rec.Queue, c.rec.QueueName, c.rec.Plan, c.rec.Comfort = plan.Queue, plan.Name, &plan, 0
 	c.rec.Entries = append(c.rec.Entries, Entry{
-		Queue: plan.Queue, Name: plan.Name, Joined: j.joined.UTC(), Priority: j.priority, Skills: j.skills,
+		Queue: plan.Queue, Name: plan.Name, Joined: now, Since: j.since.UTC(), Priority: j.priority, Skills: j.skills,
 	})
 	c.segment("queue", Segment{Queue: plan.Queue})
 	c.mark("queued", "", map[string]any{"queue": plan.Queue, "name": plan.Name, "priority": j.priority, "skills": j.skills, "why": j.why})
@@ -91,7 +98,7 @@ func (c *Call) joinQueue(in any) error {
 	}
 	c.hush()
 	c.park(plan.Music)
-	c.armWaiting(plan, j.joined)
+	c.armWaiting(plan, now)
 	return nil
 }
 
@@ -111,16 +118,20 @@ func (c *Call) armWaiting(plan Plan, joined time.Time) {
 // announceFirst is how long after joining the position is first told: who is served at once hears none of it.
 const announceFirst = 1500 * time.Millisecond
 
+// postponed is how long a message waits that would be said over another.
+const postponed = 2 * time.Second
+
 // comfort plays the next comfort message; the last one repeats.
 func (c *Call) comfort() {
 	plan := c.rec.Plan
 	if plan == nil || c.rec.State&waiting == 0 {
 		return
 	}
-	c.arm(timerComfort, plan.ComfortEvery)
 	if c.playing != nil {
+		c.arm(timerComfort, postponed)
 		return
 	}
+	c.arm(timerComfort, plan.ComfortEvery)
 	n := min(c.rec.Comfort, len(plan.Comfort)-1)
 	c.rec.Comfort++
 	c.mark("comfort", "", map[string]any{"prompt": plan.Comfort[n]})
@@ -133,10 +144,11 @@ func (c *Call) announce() {
 	if plan == nil || c.rec.State&waiting == 0 {
 		return
 	}
-	c.arm(timerAnnounce, plan.SayEvery)
 	if c.playing != nil {
+		c.arm(timerAnnounce, postponed)
 		return
 	}
+	c.arm(timerAnnounce, plan.SayEvery)
 	position, wait, err := c.s.queues.Position(c.rec.ID)
 	if err != nil {
 		return
@@ -166,7 +178,11 @@ func (c *Call) ringAgent(in any) error {
 		Kind: RingQueue, Agent: string(p.Agent.Agent), Name: p.Agent.Name, Phone: p.Agent.Phone, For: p.Ring, Offer: len(c.rec.Offers) - 1,
 	}
 	if err := c.ring(r, p.Agent.AutoAnswer); err != nil {
-		c.later(func() { c.must(Missed, refusal{"failed", agent.ReasonPhoneDead, 0}) })
+		in := refusal{"failed", agent.ReasonPhoneDead, 0}
+		if errors.Is(err, pbx.ErrUnreachable) { // the switch is away, which is no fault of the agent
+			in = refusal{"withdrawn", "", 0}
+		}
+		c.later(func() { c.must(Missed, in) })
 	}
 	c.mark("offered", r.Leg, map[string]any{"agent": r.Agent, "name": r.Name, "queue": p.Queue, "why": p.Why})
 	return nil
@@ -192,6 +208,9 @@ func (c *Call) ring(r *Ring, autoAnswer bool) error {
 		d.CallerNumber, d.CallerName = c.rec.Vars["caller_number"], c.rec.Vars["caller_name"]
 	}
 	if err := c.dial(func(ctx context.Context, sw pbx.Switch) error { return sw.Dial(ctx, r.Leg, d) }); err != nil {
+		if errors.Is(err, pbx.ErrUnreachable) { // perhaps it rings all the same
+			c.hangup(r.Leg, pbx.NoAnswer)
+		}
 		l := c.leg(r.Leg)
 		l.Ended, l.Cause = time.Now().UTC(), pbx.OutOfOrder
 		c.log.Info("cannot ring", "phone", r.Phone, "trunk", r.Trunk, "error", err)
@@ -218,21 +237,41 @@ func (c *Call) backToQueue(in any) error {
 	f := in.(refusal)
 	r := c.closeOffer(f.result)
 	c.hangup(r.Leg, pbx.NoAnswer)
+	c.notTaken(r.Agent, f)
+	c.mark("missed", r.Leg, map[string]any{"agent": r.Agent, "name": r.Name, "result": f.result, "cause": int(f.cause)})
+	c.later(func() {
+		if c.overdue() {
+			c.must(TurnedAway, c.rec.Plan.Timeout)
+			return
+		}
+		c.s.queues.NotTaken(c.rec.ID)
+	})
+	return nil
+}
+
+// notTaken frees an agent who did not take an offer: ready if it was withdrawn.
+func (c *Call) notTaken(id string, f refusal) {
 	if f.result == "withdrawn" {
-		c.agents("release", r.Agent, func(a *agent.Service, id agent.ID) error {
+		c.agents("release", id, func(a *agent.Service, id agent.ID) error {
 			_, err := a.Release(id, string(c.rec.ID))
 			return err
 		})
-	} else {
-		c.agents("miss", r.Agent, func(a *agent.Service, id agent.ID) error {
-			_, err := a.Miss(id, string(c.rec.ID), f.why)
-			return err
-		})
+		return
 	}
-	c.mark("missed", r.Leg, map[string]any{"agent": r.Agent, "name": r.Name, "result": f.result, "cause": int(f.cause)})
-	c.later(func() { c.s.queues.NotTaken(c.rec.ID) })
-	return nil
+	c.agents("miss", id, func(a *agent.Service, id agent.ID) error {
+		_, err := a.Miss(id, string(c.rec.ID), f.why)
+		return err
+	})
 }
+
+// overdue says that the caller has waited for as long as the queue allows: perhaps while a phone rang.
+func (c *Call) overdue() bool {
+	e := c.lastEntry()
+	return e != nil && c.rec.Plan != nil && c.rec.Plan.MaxWait > 0 && time.Since(e.Joined) >= c.rec.Plan.MaxWait
+}
+
+// maxEntries is how many queues a caller may go through. Queues that send their callers to each other end there.
+const maxEntries = 20
 
 // turnAway sends a caller whom the queue does not serve where the queue says.
 func (c *Call) turnAway(in any) error {
@@ -241,6 +280,9 @@ func (c *Call) turnAway(in any) error {
 	c.mark("turned_away", "", map[string]any{"why": closing.Why, "then": closing.Then, "queue": c.rec.QueueName})
 	if closing.Queue == "" {
 		closing.Queue = c.rec.Queue
+	}
+	if closing.Then == "queue" && len(c.rec.Entries) >= maxEntries {
+		closing.Then = "hangup"
 	}
 	at, err := json.Marshal(closing)
 	if err != nil {
@@ -257,6 +299,27 @@ func (c *Call) turnAway(in any) error {
 
 // leaveQueue ends a wait, if there is one: the entry gets its result, timers and prompts stop, and who is rung is released.
 func (c *Call) leaveQueue(result, byAgent string) {
+	position := c.position()
+	if c.rec.State&waiting != 0 {
+		c.s.queues.Leave(c.rec.ID)
+	}
+	c.leftQueue(result, byAgent, position)
+}
+
+// position is the place in the queue, or 0.
+func (c *Call) position() int {
+	if e := c.lastEntry(); c.rec.State&waiting == 0 || e == nil || !e.Left.IsZero() {
+		return 0
+	}
+	position, _, err := c.s.queues.Position(c.rec.ID)
+	if err != nil {
+		return 0
+	}
+	return position
+}
+
+// leftQueue is the call's own part of leaveQueue.
+func (c *Call) leftQueue(result, byAgent string, position int) {
 	if c.rec.State&waiting == 0 {
 		c.hush()
 		c.disarm(timerInput, timerMessage, timerAwait)
@@ -265,7 +328,7 @@ func (c *Call) leaveQueue(result, byAgent string) {
 	}
 	now := time.Now().UTC()
 	if e := c.lastEntry(); e != nil && e.Left.IsZero() {
-		if position, _, err := c.s.queues.Position(c.rec.ID); err == nil {
+		if position > 0 {
 			e.Position = position
 		}
 		e.Left, e.Result, e.Agent = now, result, byAgent
@@ -273,7 +336,6 @@ func (c *Call) leaveQueue(result, byAgent string) {
 			e.Short = now.Sub(e.Joined) < c.rec.Plan.Short
 		}
 	}
-	c.s.queues.Leave(c.rec.ID)
 	c.disarm(timerComfort, timerAnnounce, timerMaxWait)
 	c.hush()
 	if r := c.rec.Ring; r != nil && byAgent == "" {

@@ -63,7 +63,8 @@ type Record struct {
 	Partner   pbx.LegID           `json:"partner,omitempty"` // the leg the outside party talks with
 	Room      pbx.RoomID          `json:"room,omitempty"`
 	Due       map[timer]time.Time `json:"due,omitempty"`
-	Serial    int                 `json:"serial"` // last number given to a leg, playback or recording
+	Playing   *Playing            `json:"playing,omitempty"` // what a leg hears from us, to be stopped by whoever takes over
+	Serial    int                 `json:"serial"`            // last number given to a leg, playback or recording
 
 	Legs     []Leg     `json:"legs"`
 	Segments []Segment `json:"segments"`
@@ -86,6 +87,12 @@ func (r *Record) owner() string {
 		return r.Ring.Agent
 	}
 	return r.Agent
+}
+
+// Playing is a playback on a leg.
+type Playing struct {
+	Leg pbx.LegID  `json:"leg"`
+	ID  pbx.PlayID `json:"id"`
 }
 
 // LegKind is whose leg it is.
@@ -131,6 +138,7 @@ type Entry struct {
 	Queue    string    `json:"queue"`
 	Name     string    `json:"name"`
 	Joined   time.Time `json:"joined" doc:"First queue time: kept over restarts and unanswered offers"`
+	Since    time.Time `json:"since,omitzero" doc:"From when the place in the queue counts: earlier than joined for a caller who lost the agent"`
 	Left     time.Time `json:"left,omitzero"`
 	Position int       `json:"position,omitempty" doc:"When it left"`
 	Result   string    `json:"result,omitempty" enum:"answered,abandoned,closed,empty,full,timeout,moved,ended"`
@@ -138,6 +146,14 @@ type Entry struct {
 	Agent    string    `json:"agent,omitempty"`
 	Priority int       `json:"priority,omitempty"`
 	Skills   []Skill   `json:"skills,omitempty"`
+}
+
+// place is from when the place in the queue counts.
+func (e *Entry) place() time.Time {
+	if e.Since.IsZero() {
+		return e.Joined
+	}
+	return e.Since
 }
 
 // Offer is one ring of an agent's phone for the call.

@@ -3,8 +3,12 @@ package call
 import (
 	"context"
 	"encoding/json"
+	"maps"
+	"slices"
+	"sync"
 	"time"
 
+	"callplane/app/agent"
 	"callplane/app/pbx"
 )
 
@@ -21,7 +25,11 @@ func (s *Service) Recover(ctx context.Context, saved map[string][]byte) {
 			s.journal.Delete(key)
 			continue
 		}
+		rec.Serial += unwritten
 		c := s.newCall(rec)
+		if p := rec.Playing; p != nil {
+			c.playing = &playing{leg: p.Leg, id: p.ID}
+		}
 		for i := range c.rec.Legs {
 			if c.rec.Legs[i].Ended.IsZero() {
 				s.claim(c.rec.Legs[i].ID, c)
@@ -38,9 +46,19 @@ func (s *Service) Recover(ctx context.Context, saved map[string][]byte) {
 	}
 }
 
+// unwritten is how many numbers are passed over after a restart: those that were given out and not written down any more.
+const unwritten = 100
+
 // Reconcile compares all calls with what is on the switch: legs that are gone are closed, calls that came meanwhile are taken, and the
 // rest goes on where it was.
-func (s *Service) Reconcile(ctx context.Context) error {
+func (s *Service) Reconcile(ctx context.Context) error { return s.reconcile(ctx, true) }
+
+// reconcile is Reconcile for all calls, or for those of which a command was lost while the event link stood.
+func (s *Service) reconcile(ctx context.Context, all bool) error {
+	begun := time.Now()
+	s.mu.Lock()
+	doom := maps.Clone(s.doom)
+	s.mu.Unlock()
 	snap, err := s.snapshot(ctx)
 	if err != nil {
 		return err
@@ -49,18 +67,27 @@ func (s *Service) Reconcile(ctx context.Context) error {
 	for _, l := range snap.Legs {
 		there[l.ID] = l
 	}
-	live := map[string]bool{}
+	var mu sync.Mutex
+	parts := map[agent.ID]agent.Part{}
 	var wait []chan error
 	s.mu.Lock()
 	calls := make([]*Call, 0, len(s.calls))
 	for _, c := range s.calls {
 		calls = append(calls, c)
 	}
+	known := maps.Clone(s.legs) // a call that ends below forgets its legs, while the switch still hangs them up
 	s.mu.Unlock()
 	for _, c := range calls {
-		live[string(c.live.Load().ID)] = true
 		reply := make(chan error, 1)
-		if c.box.Put(input{reply: reply, do: func(c *Call) error { c.resume(snap, there); return nil }}) {
+		if c.box.Put(input{reply: reply, do: func(c *Call) error {
+			if c.unsure.Swap(false) || all {
+				c.resume(snap, there)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			c.parts(parts)
+			return nil
+		}}) {
 			wait = append(wait, reply)
 		}
 	}
@@ -71,18 +98,45 @@ func (s *Service) Reconcile(ctx context.Context) error {
 			return ctx.Err()
 		}
 	}
-	for id := range live {
-		if _, err := s.call(ID(id)); err != nil {
-			delete(live, id)
+	s.agents.Restore(parts, begun)
+	s.mu.Lock()
+	for id := range doom {
+		if _, up := there[id]; !up {
+			delete(s.doom, id)
 		}
 	}
-	s.agents.Restore(live)
+	s.mu.Unlock()
 	for _, l := range snap.Legs {
-		s.stray(l)
+		switch {
+		case doom[l.ID]:
+			s.drop(l.ID)
+		case known[l.ID] == nil:
+			s.stray(l)
+		}
 	}
 	s.queues.Resume()
-	s.log.Info("in control", "calls", len(live), "legs", len(snap.Legs))
+	s.log.Info("in control", "calls", s.Count(), "legs", len(snap.Legs))
 	return nil
+}
+
+// parts notes what agents do in the call.
+func (c *Call) parts(into map[agent.ID]agent.Part) {
+	if c.rec.State == Ended {
+		return
+	}
+	part := agent.Part{Call: string(c.rec.ID), Queue: c.rec.Queue, State: agent.Ringing}
+	if r := c.rec.Ring; r != nil && r.Agent != "" {
+		if r.Kind != RingQueue {
+			part.Queue = ""
+		}
+		into[agent.ID(r.Agent)] = part
+	}
+	if l := c.leg(c.rec.Partner); l != nil && l.Kind == LegAgent && l.Agent != "" {
+		if part.State = agent.Talking; c.rec.State == OnHold {
+			part.State = agent.OnHold
+		}
+		into[agent.ID(l.Agent)] = part
+	}
 }
 
 // snapshot asks the switch, again and again while it does not answer.
@@ -113,11 +167,16 @@ func (s *Service) stray(l pbx.LegState) {
 		})
 		return
 	}
+	s.drop(l.ID)
+}
+
+// drop hangs up a leg that belongs to no call. Run waits for it.
+func (s *Service) drop(leg pbx.LegID) {
 	s.running.Go(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), s.limits.Command)
 		defer cancel()
-		if err := s.sw.Hangup(ctx, l.ID, pbx.NormalClearing); err != nil {
-			s.log.Debug("stray leg", "leg", l.ID, "error", err)
+		if err := s.sw.Hangup(ctx, leg, pbx.NormalClearing); err != nil {
+			s.log.Debug("stray leg", "leg", leg, "error", err)
 		}
 	})
 }
@@ -128,10 +187,8 @@ func (c *Call) resume(snap pbx.Snapshot, there map[pbx.LegID]pbx.LegState) {
 	if !c.closeLost(snap, there) {
 		return
 	}
-	if c.rec.Trunk != "" && len(c.seats) == 0 {
-		c.seats = append(c.seats, c.s.router.Resume(c.rec.Trunk))
-	}
-	for t, at := range c.rec.Due {
+	c.resumeSeats()
+	for t, at := range maps.Clone(c.rec.Due) {
 		c.armAt(t, at)
 	}
 	if r := c.rec.Ring; r != nil {
@@ -148,17 +205,29 @@ func (c *Call) resume(snap pbx.Snapshot, there map[pbx.LegID]pbx.LegState) {
 	case Fresh:
 		c.must(Stop, ending{Lost, ByNetwork, 0})
 	case InFlow:
-		c.playing, c.keys = nil, nil
-		if c.recordingMessage() {
+		if c.flow == nil {
+			c.must(Stop, ending{FlowFailed, BySystem, 0})
 			return
 		}
+		if c.recordingMessage() {
+			if t := &c.rec.Tracks[len(c.rec.Tracks)-1]; t.Started.Before(snap.At) && !slices.Contains(snap.Recordings, t.ID) {
+				t.Ended = snap.At.UTC()
+				c.messageEnded(t)
+			}
+			return
+		}
+		c.hush()
+		c.keys = nil
+		c.disarm(timerInput) // the place is told again, and its time begins anew
 		c.next(Outcome{Kind: Resumed})
 	case Queued:
+		c.hush() // its end may not have been told
 		c.rejoin(false)
-		if !at.Parked {
+		if !at.Parked && c.rec.State == Queued {
 			c.park(c.music())
 		}
 	case Offered:
+		c.hush()
 		if c.rec.Ring != nil && c.rec.Ring.Kind == RingQueue {
 			c.rejoin(true)
 		}
@@ -185,6 +254,7 @@ func (c *Call) resume(snap pbx.Snapshot, there map[pbx.LegID]pbx.LegState) {
 
 // closeLost closes the legs that are gone, and reports whether the call goes on.
 func (c *Call) closeLost(snap pbx.Snapshot, there map[pbx.LegID]pbx.LegState) bool {
+	var gone []*Leg
 	for i := range c.rec.Legs {
 		l := &c.rec.Legs[i]
 		if _, up := there[l.ID]; up || !l.Ended.IsZero() {
@@ -194,11 +264,17 @@ func (c *Call) closeLost(snap pbx.Snapshot, there map[pbx.LegID]pbx.LegState) bo
 			continue // dialled after the switch was asked
 		}
 		l.Ended = snap.At.UTC()
+		gone = append(gone, l)
+	}
+	slices.SortStableFunc(gone, func(a, b *Leg) int { // without the outside party there is nothing more to decide
+		return btoi(b.ID == c.rec.Customer) - btoi(a.ID == c.rec.Customer)
+	})
+	for _, l := range gone {
 		switch r := c.rec.Ring; {
-		case r != nil && r.Leg == l.ID:
-			c.ringEnded(r, pbx.NoAnswer)
-		case l.ID == c.rec.Customer:
+		case l.ID == c.rec.Customer && !(r != nil && r.Leg == l.ID):
 			c.must(CustomerGone, ending{Lost, ByNetwork, 0})
+		case r != nil && r.Leg == l.ID:
+			c.ringLost(r)
 		case l.ID == c.rec.Partner && c.rec.State&person != 0:
 			c.must(PartnerGone, ending{Lost, ByNetwork, 0})
 		case l.ID == c.rec.Partner:
@@ -211,14 +287,39 @@ func (c *Call) closeLost(snap pbx.Snapshot, there map[pbx.LegID]pbx.LegState) bo
 	return true
 }
 
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// ringLost is a phone that stopped ringing while nobody looked. Perhaps the agent even answered, and found nobody: it is
+// not held against them.
+func (c *Call) ringLost(r *Ring) {
+	switch r.Kind {
+	case RingQueue:
+		c.must(Missed, refusal{"withdrawn", "", 0})
+	case RingTransfer, RingReturn:
+		c.must(Unreached, refusal{"withdrawn", "", 0})
+	case RingOwn: // the end frees the agent
+		c.must(Stop, ending{Lost, ByNetwork, 0})
+	case RingCallee:
+		c.must(Stop, ending{Lost, ByNetwork, 0})
+	}
+}
+
 // rejoin tells the queue brain again that the call waits, with its first queue time.
 func (c *Call) rejoin(offered bool) {
 	e := c.lastEntry()
 	if e == nil {
 		return
 	}
+	if _, _, err := c.s.queues.Position(c.rec.ID); err == nil && !offered {
+		return // it was not forgotten
+	}
 	w := Waiting{
-		ID: c.rec.ID, UnitPath: c.rec.UnitPath, Queue: e.Queue, Joined: e.Joined, Priority: e.Priority, Skills: e.Skills, Language: c.rec.Language, Offered: offered,
+		ID: c.rec.ID, UnitPath: c.rec.UnitPath, Queue: e.Queue, Joined: e.place(), Priority: e.Priority, Skills: e.Skills, Language: c.rec.Language, Offered: offered, Again: true,
 	}
 	_, closing, err := c.s.queues.Join(w)
 	switch {
@@ -230,20 +331,16 @@ func (c *Call) rejoin(offered bool) {
 	}
 }
 
-// stillRecorded starts the recordings that ended without us.
+// stillRecorded starts the recordings that ended, or could not begin, without us.
 func (c *Call) stillRecorded(snap pbx.Snapshot) {
 	runs := map[pbx.RecordingID]bool{}
 	for _, id := range snap.Recordings {
 		runs[id] = true
 	}
-	again := false
 	for i := range c.rec.Tracks {
-		if t := &c.rec.Tracks[i]; t.Ended.IsZero() && !runs[t.ID] {
+		if t := &c.rec.Tracks[i]; t.Ended.IsZero() && !runs[t.ID] && t.Started.Before(snap.At) {
 			t.Ended = snap.At.UTC()
-			again = true
 		}
 	}
-	if again {
-		c.record()
-	}
+	c.record() // one that could not be started while the switch was away is started now
 }

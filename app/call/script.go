@@ -130,7 +130,8 @@ func (c *Call) answer() bool {
 func (c *Call) await(s Await) {
 	c.arm(timerAwait, s.For)
 	if c.rec.Answered.IsZero() {
-		c.beside("ring", func(ctx context.Context) error { return c.s.sw.Ring(ctx, c.rec.Customer) })
+		leg := c.rec.Customer
+		c.beside("ring", func(ctx context.Context) error { return c.s.sw.Ring(ctx, leg) })
 		return
 	}
 	c.park(c.music())

@@ -3,6 +3,7 @@ package call
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -60,7 +61,9 @@ var DefaultLimits = Limits{
 var (
 	ErrNoCall = problem.New(problem.NotFound, "no_call", "No such call")
 	ErrGone   = problem.New(problem.Conflict, "call_gone", "The call has ended")
-	ErrTarget = problem.New(problem.Invalid, "transfer_target", "This is nowhere to transfer to")
+	// ErrNotServed says that a queue would only turn the caller away.
+	ErrNotServed = problem.New(problem.Conflict, "queue_not_served", "The queue takes no calls now")
+	ErrTarget    = problem.New(problem.Invalid, "transfer_target", "This is nowhere to transfer to")
 )
 
 // Service runs all live calls of one switch.
@@ -79,9 +82,11 @@ type Service struct {
 	mu    sync.Mutex
 	calls map[ID]*Call
 	legs  map[pbx.LegID]*Call
+	doom  map[pbx.LegID]bool // legs that we have hung up and that are not known to be gone
 
 	ctx     context.Context // of Run
 	running sync.WaitGroup
+	doubts  chan struct{} // for Run: a command was lost
 }
 
 // Parts is what a Service is made of.
@@ -100,7 +105,8 @@ type Parts struct {
 func New(p Parts) *Service {
 	return &Service{
 		log: p.Log.With("module", "call"), sw: p.Switch, node: p.Node, journal: p.Journal, voice: p.Voice, router: p.Router,
-		agents: p.Agents, limits: p.Limits, calls: map[ID]*Call{}, legs: map[pbx.LegID]*Call{},
+		agents: p.Agents, limits: p.Limits, calls: map[ID]*Call{}, legs: map[pbx.LegID]*Call{}, doom: map[pbx.LegID]bool{},
+		doubts: make(chan struct{}, 1),
 	}
 }
 
@@ -114,48 +120,83 @@ func (s *Service) Run(ctx context.Context) error {
 	s.ctx = ctx
 	s.mu.Unlock()
 	defer s.running.Wait()
+	var again <-chan time.Time // when to ask the switch what is there
+	all := false
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-s.doubts:
+			if again == nil {
+				again = time.After(doubtPause)
+			}
+		case <-again:
+			if again = nil; s.reconcile(ctx, all) != nil {
+				again = time.After(doubtPause)
+			}
 		case ev, ok := <-s.sw.Events():
 			if !ok {
 				return nil
 			}
-			s.pass(ctx, ev)
+			switch ev.Kind {
+			case pbx.Lost, pbx.Replaced:
+				again = nil // Resync will come
+			case pbx.Resync:
+				all = false
+			}
+			if err := s.pass(ctx, ev); err != nil {
+				s.log.Error("calls not compared with the switch; trying again", "error", err)
+				again, all = time.After(doubtPause), true
+			}
 		}
 	}
 }
 
+// doubtPause is how long after a command was lost the switch is asked what came of it.
+const doubtPause = time.Second
+
+// doubt notes that the switch did not answer: nothing is offered until we have asked what is there. A command may have been
+// carried out, or not.
+func (c *Call) doubt(err error) error {
+	if errors.Is(err, pbx.ErrUnreachable) {
+		c.unsure.Store(true)
+		c.s.queues.Suspend()
+		select {
+		case c.s.doubts <- struct{}{}:
+		default:
+		}
+	}
+	return err
+}
+
 // pass gives an event to whom it concerns.
-func (s *Service) pass(ctx context.Context, ev pbx.Event) {
+func (s *Service) pass(ctx context.Context, ev pbx.Event) error {
 	switch ev.Kind {
 	case pbx.LineChanged:
 		s.router.LineChanged(ev)
-		return
+		return nil
 	case pbx.Lost, pbx.Replaced:
 		s.log.Warn("switch is out of reach", "kind", ev.Kind)
 		s.queues.Suspend()
-		return
+		return nil
 	case pbx.Resync:
 		s.router.LineChanged(ev)
-		if err := s.Reconcile(ctx); err != nil {
-			s.log.Error("calls not compared with the switch", "error", err)
-		}
-		return
+		return s.Reconcile(ctx)
 	case pbx.Arrived:
 		s.arrive(ev)
-		return
+		return nil
 	}
 	s.mu.Lock()
 	c := s.legs[ev.Leg]
 	if ev.Kind == pbx.Ended {
 		delete(s.legs, ev.Leg)
+		delete(s.doom, ev.Leg)
 	}
 	s.mu.Unlock()
 	if c != nil {
 		c.box.Put(input{event: &ev})
 	}
+	return nil
 }
 
 // arrive makes a call of a leg that came in.
@@ -172,6 +213,13 @@ func (s *Service) arrive(ev pbx.Event) {
 	})
 	s.claim(ev.Leg, c)
 	s.start(c, func(c *Call) { c.begin(ev) })
+}
+
+// driving says that Run passes events on now: without it a call would be placed and never looked after.
+func (s *Service) driving() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ctx != nil && s.ctx.Err() == nil
 }
 
 // newCall makes a call that does not run yet.
@@ -222,6 +270,20 @@ func (s *Service) claim(leg pbx.LegID, c *Call) {
 	s.legs[leg] = c
 }
 
+// condemn notes that a leg is hung up, so that it is not taken for a new call if the switch still has it when we ask.
+func (s *Service) condemn(leg pbx.LegID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.doom[leg] = true
+}
+
+// absolve notes that a leg is gone.
+func (s *Service) absolve(leg pbx.LegID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.doom, leg)
+}
+
 // flow finds a flow, the platform's own ones included.
 func (s *Service) flow(unitPath, id string) (Flow, error) {
 	switch id {
@@ -255,32 +317,27 @@ func (c *Call) begin(ev pbx.Event) {
 		c.must(Stop, ending{NoSuchNumber, BySystem, pbx.Unallocated})
 		return
 	}
-	if ev.Trunk != "" && !c.seize(ev.Trunk) {
-		c.must(Stop, ending{TrunkFull, BySystem, pbx.Busy})
-		return
+	if ev.Trunk != "" {
+		release, err := c.s.router.Seize(ev.Trunk)
+		if err != nil {
+			c.log.Info("no channel", "trunk", ev.Trunk, "error", err)
+			c.must(Stop, ending{TrunkFull, BySystem, pbx.Busy})
+			return
+		}
+		c.seats = append(c.seats, seat{"", release})
 	}
 	c.must(Enter, enter{flow: in.Flow})
-}
-
-// seize takes a channel of a trunk for as long as the call lives.
-func (c *Call) seize(trunk string) bool {
-	release, err := c.s.router.Seize(trunk)
-	if err != nil {
-		c.log.Info("no channel", "trunk", trunk, "error", err)
-		return false
-	}
-	c.seats = append(c.seats, release)
-	return true
 }
 
 // dialledOnPhone makes an outbound call of what an agent dialled on their phone.
 func (c *Call) dialledOnPhone(p agent.Presence, ev pbx.Event) {
 	c.rec.Unit, c.rec.UnitPath = p.Unit, p.UnitPath
-	out, err := c.s.router.Outbound(route.Wanted{User: string(p.Agent), Unit: p.Unit, UnitPath: p.UnitPath, To: ev.To})
+	out, release, err := c.s.reach(route.Wanted{User: string(p.Agent), Unit: p.Unit, UnitPath: p.UnitPath, To: ev.To})
 	c.rec.Legs[0].Kind, c.rec.Legs[0].Agent, c.rec.Customer = LegAgent, string(p.Agent), ""
 	c.rec.Direction = Outbound
 	if err == nil {
 		c.outbound(out)
+		c.seats = append(c.seats, seat{"", release})
 		_, err = c.s.agents.Dial(p.Agent, string(c.rec.ID))
 	}
 	c.mark("arrived", ev.Leg, map[string]any{"from": ev.Phone, "to": ev.To, "agent": string(p.Agent)})
@@ -290,6 +347,10 @@ func (c *Call) dialledOnPhone(p agent.Presence, ev pbx.Event) {
 		return
 	}
 	if err := c.command(func(ctx context.Context, sw pbx.Switch) error { return sw.Answer(ctx, ev.Leg) }); err != nil {
+		c.agents("release", string(p.Agent), func(a *agent.Service, id agent.ID) error {
+			_, err := a.Release(id, string(c.rec.ID))
+			return err
+		})
 		c.must(Stop, ending{AgentCancelled, ByAgent, pbx.NormalClearing})
 		return
 	}

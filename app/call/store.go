@@ -207,12 +207,15 @@ func (h History) write(ctx context.Context, tx *gorm.DB, r *Record) error {
 		}
 		row.CustomerID = id
 	}
-	res := tx.Clauses(clause.OnConflict{DoNothing: true}).Create(&row)
-	if res.Error != nil || res.RowsAffected == 0 {
-		return res.Error // there already
+	err := tx.Create(&row).Error
+	if errors.Is(err, gorm.ErrDuplicatedKey) {
+		return nil // there already
+	}
+	if err != nil {
+		return err
 	}
 	for _, rows := range r.parts() {
-		if err := tx.Create(rows).Error; err != nil {
+		if err := tx.Clauses(clause.OnConflict{DoNothing: true}).Create(rows).Error; err != nil { // no record may block those behind it
 			return err
 		}
 	}

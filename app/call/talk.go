@@ -32,11 +32,6 @@ func (c *Call) connect(any) error {
 	if c.rec.Answered.IsZero() {
 		c.rec.Answered = now
 	}
-	if e := c.lastEntry(); r.Kind == RingQueue && e != nil && e.Left.IsZero() {
-		if position, _, err := c.s.queues.Position(c.rec.ID); err == nil {
-			e.Position = position
-		}
-	}
 	if r.Agent != "" && r.Kind != RingCallee {
 		c.agents("accept", r.Agent, func(a *agent.Service, id agent.ID) error {
 			_, err := a.Accept(id, string(c.rec.ID))
@@ -99,6 +94,7 @@ type seek struct {
 	ring     Ring
 	auto     bool
 	callerID [2]string // number and name shown on a trunk
+	seat     func()    // gives back the channel on the trunk
 }
 
 // ringParty rings somebody for a caller who is in a flow, waits, or is transferred. When the switch refuses, nothing has changed.
@@ -124,6 +120,9 @@ func (c *Call) ringParty(in any) error {
 		return err
 	}
 	ring := c.rec.Ring
+	if s.seat != nil {
+		c.seats = append(c.seats, seat{ring.Leg, s.seat})
+	}
 	c.rec.Ring = nil // leaveQueue must not withdraw it
 	c.leaveQueue("moved", "")
 	c.rec.Ring = ring
@@ -150,12 +149,7 @@ func (c *Call) ringBack(in any) error {
 	f := in.(refusal)
 	r := c.closeOffer(f.result)
 	c.hangup(r.Leg, pbx.NoAnswer)
-	if r.Agent != "" {
-		c.agents("miss", r.Agent, func(a *agent.Service, id agent.ID) error {
-			_, err := a.Miss(id, string(c.rec.ID), f.why)
-			return err
-		})
-	}
+	c.notTaken(r.Agent, f)
 	c.mark("transfer_failed", r.Leg, map[string]any{"agent": r.Agent, "number": r.Number, "result": f.result, "cause": int(f.cause)})
 	if r.Kind == RingTransfer && r.From != "" && r.From != r.Agent {
 		if p, err := c.s.agents.Dial(agent.ID(r.From), string(c.rec.ID)); err == nil {
@@ -176,7 +170,7 @@ func (c *Call) ringBack(in any) error {
 	}
 	c.later(func() {
 		if e := c.lastEntry(); e != nil {
-			c.must(Wait, join{queue: e.Queue, joined: e.Joined, priority: e.Priority, skills: e.Skills, why: "transfer_failed"})
+			c.must(Wait, join{queue: e.Queue, since: e.place(), priority: e.Priority, skills: e.Skills, why: "transfer_failed"})
 			return
 		}
 		c.rec.Plan = nil
@@ -258,10 +252,7 @@ func (c *Call) finish(in any) error {
 	for _, t := range c.timers {
 		t.Stop()
 	}
-	for _, release := range c.seats {
-		release()
-	}
-	c.seats = nil
+	c.leaveSeats()
 	c.rec.Ended, c.rec.Class, c.rec.Reason, c.rec.Released, c.rec.Cause = now, e.why.class, e.why.name, e.by, e.cause
 	c.rec.Due, c.rec.Place, c.rec.State = nil, nil, Ended
 	c.mark("ended", "", map[string]any{"reason": e.why.name, "class": string(e.why.class), "released_by": string(e.by), "cause": int(e.cause)})

@@ -43,6 +43,9 @@ func TestChaos(t *testing.T) {
 	fmt.Fprintf(os.Stdout, "chaos %s\n", f.line(!t.Failed()))
 }
 
+// talkGap is the longest time, in ms, that somebody may not hear the other: some packets, on a machine that has much to do.
+const talkGap = 200
+
 // figures is what the scenarios measured, in order.
 type figures struct {
 	mu   sync.Mutex

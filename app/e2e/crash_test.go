@@ -51,7 +51,9 @@ func TestCrash(t *testing.T) {
 	}
 	lunch.set(agent.Break, "lunch")
 	w := c.calls(c.straight(other))
-	c.leaves(writer.talk())
+	with := writer.talk()
+	talk(t, w, with)
+	c.leaves(with)
 	c.row(w.ID)
 	writer.becomes(agent.WrapUp, "")
 	waiting := c.calls(number)

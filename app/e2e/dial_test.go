@@ -52,7 +52,7 @@ func TestClickToDial(t *testing.T) {
 		if out.From != ours {
 			t.Errorf("the callee sees %s, want %s", out.From, ours)
 		}
-		hears(t, "the agent, while it rings", me.Ear(), 450) // the ringing tone
+		hears(t, "the agent, while it rings", me.Ear(), 440) // the ringing tone
 		cl, err := out.Answer(within(t, 5*time.Second))
 		if err != nil {
 			t.Fatal(err)

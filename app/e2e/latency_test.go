@@ -18,8 +18,7 @@ import (
 // switch, for 95 of 100.
 //
 //
-func TestEventsInTime(t *testing.T) {
-	t.Parallel()
+func TestEventsInTime(t *testing.T) { // not beside others: it measures
 	c := newCentre(t, sharedServer(t))
 	team := c.agents(6, agentOptions{})
 	var wg sync.WaitGroup

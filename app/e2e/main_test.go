@@ -73,7 +73,11 @@ func run(m *testing.M) int {
 			_ = shared.server.Asterisk.Stop(context.Background())
 		}
 	}()
-	return m.Run()
+	code := m.Run()
+	if keep := os.Getenv("E2E_KEEP"); keep != "" && code != 0 && shared.server != nil {
+		shared.server.dump(filepath.Join(keep, "server.log"))
+	}
+	return code
 }
 
 var shared struct {

@@ -177,7 +177,7 @@ func TestRecordingOfAll(t *testing.T) {
 	boss.API.do(t, "GET", "/recording/recordings/"+string(p.ID)+"/audio", nil, nil)
 	for action, by := range map[string]string{"recording.play": boss.ID, "monitor.barge": boss.ID} {
 		eventually(t, 5*time.Second, "audit entry "+action, func() error {
-			for _, e := range list[audit.Row](t, c.Admin, "/audit/entries?action="+action+"&object_id="+string(p.ID)) {
+			for _, e := range list[struct{ Actor string }](t, c.Admin, "/audit/entries?action="+action+"&object_id="+string(p.ID)) {
 				if e.Actor == "user:"+by {
 					return nil
 				}

@@ -169,6 +169,21 @@ func (s *Server) stop() {
 	}
 }
 
+// dump ends the process with a trace of what it was doing, and keeps its whole log in a file.
+func (s *Server) dump(path string) {
+	s.mu.Lock()
+	cmd, done := s.cmd, s.done
+	s.mu.Unlock()
+	_ = cmd.Process.Signal(syscall.SIGQUIT)
+	select {
+	case <-done:
+	case <-time.After(5 * time.Second):
+	}
+	if err := os.WriteFile(path, []byte(s.log.since(0, true)), 0o600); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	}
+}
+
 // showLog shows what the server complains of from now on, if the test fails. E2E_LOG=1 shows everything.
 func (s *Server) showLog(t *testing.T) {
 	from := s.log.size()

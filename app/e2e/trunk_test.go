@@ -24,6 +24,7 @@ func TestTrunk(t *testing.T) {
 	c := newCentre(t, sharedServer(t))
 	id := string(c.Line.ID)
 	c.change(id, object{"qualify_seconds": 1, "formats": object{"called_out": []object{{"match": "+86.", "strip": 3, "prefix": "0"}}}})
+	c.lineIs(id, pbx.LineUp)
 	a := c.agent("anna", agentOptions{})
 	number := c.straight(c.queue("all", nil, a))
 

@@ -175,6 +175,7 @@ func (s *Service) forgetChanged(was, now []Trunk) {
 		n := current[t.Name]
 		if n.Enabled != t.Enabled || !reflect.DeepEqual(n.line(), t.line()) {
 			s.lines.forget(t.Name)
+			s.resync.Store(true) // the switch tells it only when it changes, so ask
 		}
 	}
 }

@@ -96,8 +96,13 @@ func (d *desk) take(in *sipphone.Incoming) {
 	how.left(d, call.Times().Ended, call.EndedBy() == sipphone.Local)
 }
 
+// customers is how many different callers there are. All have called before, once the load figures are warm.
+const customers = 400
+
 // number is a caller's number that no other caller has now.
-func (c *centre) number() string { return fmt.Sprintf("138%08d", 10000000+c.caller.Add(1)%20000) }
+func (c *centre) number() string {
+	return fmt.Sprintf("138%08d", 10000000+c.caller.Add(1)%customers)
+}
 
 // tail is what of a number is the same however it is written.
 func tail(number string) string { return number[max(0, len(number)-8):] }
@@ -138,7 +143,8 @@ func (c *centre) quiet(ctx context.Context) error {
 		}
 		out, err := c.ast.CLI(ctx, "core show channels count")
 		if err == nil && !strings.Contains(out, "0 active channels") {
-			err = fmt.Errorf("%s: %s", c.name, strings.TrimSpace(out))
+			out, _ = c.ast.CLI(ctx, "core show channels concise")
+			err = fmt.Errorf("%s has channels left: %s", c.name, strings.TrimSpace(out))
 		}
 		return err
 	})

@@ -172,6 +172,11 @@ func (c *centre) records(ctx context.Context, since time.Time, l *load) error {
 func processor(ctx context.Context, o options, p *pair) error {
 	length := o.length(30*time.Second, 10*time.Second)
 	const perSecond = 15
+	for _, c := range []*centre{p.ours, p.ref} { // until every customer has called once
+		if _, err := c.at(ctx, 2*perSecond, customers/(2*perSecond)*time.Second); err != nil {
+			return err
+		}
+	}
 	if o.profile != "" {
 		go p.ours.server.profile(ctx, o.profile, "cpu", length)
 	}

@@ -36,6 +36,9 @@ type Consumer struct {
 	Types []string
 	// Batch is the most events for one Handle. Default 100.
 	Batch int
+	// Gather is how long Handle waits for more events after the first: for work that costs less in batches and has no hurry.
+	// Default not at all.
+	Gather time.Duration
 	// From is where to begin the first time.
 	From From
 	// Handle takes events in order. While it fails, it is called again with the same events, forever, every 100 ms to
@@ -107,6 +110,9 @@ func (b *Bus) consume(ctx context.Context, c Consumer) error {
 	wg.Go(func() { b.read(ctx, after, c.Types, events) })
 	batch := make([]Event, 0, c.Batch)
 	for r := range events {
+		if c.Gather > 0 && len(events) < c.Batch-1 {
+			pause(ctx, c.Gather)
+		}
 		batch = append(batch[:0], r.event)
 		for len(batch) < c.Batch && len(events) > 0 {
 			r = <-events

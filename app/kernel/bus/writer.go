@@ -13,6 +13,10 @@ import (
 const (
 	maxBatch  = 512   // entries that are sent at once
 	maxMemory = 20000 // entries that wait in memory; the rest waits in the journal
+
+	// gather is how long a batch waits for more: what is stored together costs less, and of one key's values only the last is
+	// stored. Nothing is at stake: the entries are in the journal.
+	gather = 10 * time.Millisecond
 )
 
 // writer stores entries in order. Callers append to inbox; goroutine accept encodes and writes the journal; goroutine
@@ -21,6 +25,7 @@ type writer struct {
 	b       *Bus
 	wake    chan struct{} // for accept: there is something in inbox
 	ready   chan struct{} // for send: there is something in queue
+	hurry   chan struct{} // for send: somebody waits until all is stored
 	stop    chan struct{}
 	stopped sync.WaitGroup
 	cancel  context.CancelFunc // of what send is doing
@@ -54,7 +59,7 @@ func openWriter(b *Bus) (*writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &writer{b: b, j: j, wake: make(chan struct{}, 1), ready: make(chan struct{}, 1), stop: make(chan struct{}), readAt: done, first: true}
+	w := &writer{b: b, j: j, wake: make(chan struct{}, 1), ready: make(chan struct{}, 1), hurry: make(chan struct{}, 1), stop: make(chan struct{}), readAt: done, first: true}
 	left, err := j.read(done, maxMemory)
 	if err != nil {
 		b.log.Error("the journal is damaged; what follows the fault is left out", "error", err)
@@ -173,11 +178,27 @@ func (w *writer) send(ctx context.Context) {
 				return
 			}
 		}
+		if len(batch) < maxBatch && w.more(ctx) {
+			batch = w.next()
+		}
 		if !w.storeBatch(ctx, batch) {
 			return
 		}
 		w.finished(batch)
 	}
+}
+
+// more waits for further entries, unless somebody is in a hurry.
+func (w *writer) more(ctx context.Context) bool {
+	timer := time.NewTimer(gather)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-w.hurry:
+	case <-ctx.Done():
+		return false
+	}
+	return true
 }
 
 // next is the entries to store next; they stay in queue until they are finished.
@@ -268,6 +289,10 @@ func (w *writer) flush(ctx context.Context) error {
 	x := waiter{n, make(chan struct{})}
 	w.waiters = append(w.waiters, x)
 	w.mu.Unlock()
+	select {
+	case w.hurry <- struct{}{}:
+	default:
+	}
 	select {
 	case <-x.ch:
 		return nil

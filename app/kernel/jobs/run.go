@@ -112,6 +112,9 @@ func (j *Jobs) do(ctx context.Context, k *kind, m jetstream.Msg) {
 	case err == nil:
 		k.done.Add(1)
 		j.bus.KV("jobs_done").PutFor(key, nil, doneFor)
+		if err := j.bus.Flush(ctx); err != nil { // first: once acknowledged, the same job may be added again
+			j.log.Debug("job is done, and that is not stored yet", "kind", job.Kind, "job", job.ID, "error", err)
+		}
 		_ = m.Ack()
 	case ctx.Err() != nil: // we are ending: another node may have it at once
 		_ = m.Nak()

@@ -32,11 +32,13 @@ const (
 	chunk        = 256              // events a client takes at once
 )
 
-// frame is an event as it goes out.
+// frame is an event as it goes out. It is encoded when the first client asks for it.
 type frame struct {
 	event bus.Event
-	sse   []byte
-	ws    []byte
+	size  int // in bytes, about
+	once  sync.Once
+	body  []byte
+	line  []byte
 }
 
 // Hub serves the event stream of one node.
@@ -145,11 +147,11 @@ func (h *Hub) add(e bus.Event) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.ring = append(h.ring, f)
-	h.bytes += len(f.sse) + len(f.ws)
+	h.bytes += f.size
 	h.last = e.Seq
 	drop := 0
 	for len(h.ring)-drop > ringSize || h.bytes > ringBytes && drop < len(h.ring)-1 {
-		h.bytes -= len(h.ring[drop].sse) + len(h.ring[drop].ws)
+		h.bytes -= h.ring[drop].size
 		h.from = h.ring[drop].event.Seq
 		drop++
 	}
@@ -187,13 +189,31 @@ type wire struct {
 	Data json.RawMessage `json:"data,omitempty"`
 }
 
-// encode writes an event for both kinds of clients.
-func encode(e bus.Event) *frame {
-	body, err := json.Marshal(wire{e.Seq, e.Type, e.At, e.Key, e.Data})
-	if err != nil { // the bus has read it as JSON
-		body = []byte(`{}`)
-	}
-	return &frame{event: e, ws: body, sse: sseFrame(e.Seq, e.Type, body)}
+// encode makes the frame of an event.
+func encode(e bus.Event) *frame { return &frame{event: e, size: 2*len(e.Data) + 400} }
+
+// ws is the frame as a WebSocket message.
+func (f *frame) ws() []byte {
+	f.write()
+	return f.body
+}
+
+// sse is the frame as a server-sent event.
+func (f *frame) sse() []byte {
+	f.write()
+	return f.line
+}
+
+// write encodes for both kinds of clients, once for all of them.
+func (f *frame) write() {
+	f.once.Do(func() {
+		e := f.event
+		body, err := json.Marshal(wire{e.Seq, e.Type, e.At, e.Key, e.Data})
+		if err != nil { // the bus has read it as JSON
+			body = []byte(`{}`)
+		}
+		f.body, f.line = body, sseFrame(e.Seq, e.Type, body)
+	})
 }
 
 func sseFrame(seq uint64, typ string, body []byte) []byte {

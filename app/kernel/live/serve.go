@@ -205,7 +205,7 @@ func (h *Hub) SSE(auth Authorize) http.Handler {
 		err := h.follow(r.Context(), seen, filter, func(frames []*frame) error {
 			buf = buf[:0]
 			for _, f := range frames {
-				buf = append(buf, f.sse...)
+				buf = append(buf, f.sse()...)
 			}
 			return send(buf)
 		}, func() error { return send([]byte(": still here\n\n")) })
@@ -231,7 +231,7 @@ func (h *Hub) WebSocket(auth Authorize) http.Handler {
 			ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 			defer cancel()
 			for _, f := range frames {
-				if err := c.Write(ctx, websocket.MessageText, f.ws); err != nil {
+				if err := c.Write(ctx, websocket.MessageText, f.ws()); err != nil {
 					return err
 				}
 			}

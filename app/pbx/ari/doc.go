@@ -7,7 +7,7 @@
 //	reader.go    the WebSocket and the reconnect                decode.go    one frame of it
 //	legs.go      what we remember of each leg                   translate.go from ARI's events to pbx events
 //	dial.go rooms.go park.go play.go record.go spy.go           the commands
-//	snapshot.go provision.go objects.go                         what is there, what shall be there
+//	snapshot.go provision.go objects.go resolve.go              what is there, what shall be there
 //	audit.go     legs that ended without a word                 check.go     is this Asterisk fit for us
 //
 // # What Asterisk does and we hide

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 
 	ari "github.com/CyCoreSystems/ari/v6"
@@ -20,13 +21,24 @@ const (
 	trunkContext = "callplane-trunk"
 )
 
-// object is one SIP object: PUT /asterisk/config/dynamic/res_pjsip/{kind}/{id}.
+// object is one SIP object: PUT /asterisk/config/dynamic/res_pjsip/{kind}/{id}. Its id is that of its line, and part.
+//
+// A field that may have several values has one here: astdb keeps but one of them (seen on 22.10.1 with the networks of an
+// identify and the contacts of an aor, where it may be the old one).
 type object struct {
 	kind   string
+	part   string // "", or ".1" and so on for further objects of one kind
 	fields []ari.ConfigTuple
 }
 
-// line is a phone or trunk as Asterisk's objects, in the order in which they are written. They all have the id of the line.
+// fixed tells whether the object must be deleted before it can be written with other values: a registration is not made
+// anew otherwise, and the contact of an aor would be a second one.
+func (o object) fixed() bool {
+	return o.kind == "registration" ||
+		o.kind == "aor" && slices.ContainsFunc(o.fields, func(f ari.ConfigTuple) bool { return f.Attribute == "contact" })
+}
+
+// line is a phone or trunk as Asterisk's objects, in the order in which they are written.
 type line struct {
 	name    string
 	objects []object
@@ -52,14 +64,40 @@ func (l *line) add(kind string, fields ...string) {
 			o.fields = append(o.fields, ari.ConfigTuple{Attribute: fields[i], Value: fields[i+1]})
 		}
 	}
+	if n := l.count(kind); n > 0 {
+		o.part = fmt.Sprint(".", n)
+	}
 	l.objects = append(l.objects, o)
+}
+
+// maxNetworks is from how many networks the calls of a trunk may come.
+const maxNetworks = 100
+
+// count is how many objects of a kind there are.
+func (l *line) count(kind string) int {
+	n := 0
+	for _, o := range l.objects {
+		if o.kind == kind {
+			n++
+		}
+	}
+	return n
+}
+
+// like finds the object of the same id.
+func (l *line) like(o object) (object, bool) {
+	i := slices.IndexFunc(l.objects, func(p object) bool { return p.kind == o.kind && p.part == o.part })
+	if i < 0 {
+		return object{}, false
+	}
+	return l.objects[i], true
 }
 
 // seal computes the digest and puts it into the endpoint.
 func (l *line) seal() line {
 	h := sha256.New()
 	for _, o := range l.objects {
-		fmt.Fprintf(h, "%q %q\n", o.kind, o.fields)
+		fmt.Fprintf(h, "%q %q\n", o.kind+o.part, o.fields)
 	}
 	l.digest = "callplane-" + hex.EncodeToString(h.Sum(nil)[:12])
 	for i, o := range l.objects {
@@ -154,6 +192,9 @@ func trunkLine(at string, t pbx.Trunk) (line, error) {
 	if len(t.From) > 0 {
 		match = t.From
 	}
+	if len(match) > maxNetworks {
+		return l, bad(at+"/from", "At most %d networks.", maxNetworks)
+	}
 	for _, n := range t.From {
 		if !goodNetwork(n) {
 			return l, bad(at+"/from", "%q is no address and no network.", n)
@@ -169,7 +210,9 @@ func trunkLine(at string, t pbx.Trunk) (line, error) {
 	l.add("endpoint", "context", trunkContext, "disallow", "all", "allow", allow, "aors", id, "outbound_auth", auth,
 		"direct_media", "no", "rtp_symmetric", "yes", "rtp_timeout", "300", "rtp_timeout_hold", "3600", "dtmf_mode", "auto",
 		"allow_transfer", "no", "trust_id_inbound", "yes", "callerid", noName, "send_pai", "no", "allow_subscribe", "no")
-	l.add("identify", "endpoint", id, "match", strings.Join(match, ","), "srv_lookups", "no")
+	for _, m := range match {
+		l.add("identify", "endpoint", id, "match", m, "srv_lookups", "no")
+	}
 	if t.Register {
 		user := strings.ReplaceAll(t.User, "@", "%40")
 		l.add("registration", "server_uri", uri, "client_uri", "sip:"+user+"@"+uriHost(host, port), "outbound_auth", id,

@@ -52,7 +52,7 @@ func (p *provisioner) forgetAll() {
 
 // Provision makes Asterisk know exactly these phones and trunks.
 func (s *Switch) Provision(ctx context.Context, lines pbx.Lines) error {
-	want, err := makeLines(lines)
+	want, err := makeLines(resolve(ctx, lines))
 	if err != nil {
 		return err
 	}
@@ -72,7 +72,7 @@ func (s *Switch) provisionAgain(ctx context.Context) error {
 	if s.provision.want == nil {
 		return nil
 	}
-	want, err := makeLines(*s.provision.want)
+	want, err := makeLines(resolve(ctx, *s.provision.want))
 	if err != nil {
 		return err
 	}
@@ -175,20 +175,13 @@ func (s *Switch) writeLine(ctx context.Context, l, had line, look bool) error {
 	p.mu.Lock()
 	delete(p.known, l.name)
 	p.mu.Unlock()
-	for _, kind := range slices.Backward(kinds) { // what the line had and has no more; a registration cannot be changed
-		if !had.has(kind) && (had.digest != "" || !look) {
-			continue
-		}
-		if l.has(kind) && kind != "registration" {
-			continue
-		}
-		if err := s.deleteObject(ctx, kind, l.name); err != nil {
+	list := stale(l, had, look)
+	if err := s.deleteObjects(ctx, list, l.name); err != nil {
+		return err
+	}
+	if again := func(o object) bool { _, now := l.like(o); return now && o.kind == "registration" }; slices.ContainsFunc(list, again) {
+		if err := sleep(ctx, registerPause); err != nil {
 			return err
-		}
-		if kind == "registration" && l.has(kind) {
-			if err := sleep(ctx, registerPause); err != nil {
-				return err
-			}
 		}
 	}
 	for _, o := range l.objects {
@@ -202,8 +195,49 @@ func (s *Switch) writeLine(ctx context.Context, l, had line, look bool) error {
 	return nil
 }
 
-func (l *line) has(kind string) bool {
-	return slices.ContainsFunc(l.objects, func(o object) bool { return o.kind == kind })
+// stale lists the objects to delete before a line is written: those that it had and has no more, and those that cannot be
+// changed. If we do not know what it had, look tells to expect anything.
+func stale(l, had line, look bool) (list []object) {
+	if had.digest == "" && look {
+		had = anything()
+	}
+	for _, o := range had.objects {
+		if now, ok := l.like(o); !ok || now.fixed() && !slices.Equal(now.fields, o.fields) {
+			list = append(list, o)
+		}
+	}
+	return list
+}
+
+// anything is a line with all objects that there may be.
+func anything() line {
+	var l line
+	for _, kind := range kinds {
+		l.objects = append(l.objects, object{kind: kind})
+		for i := 1; kind == "identify" && i < maxNetworks; i++ {
+			l.objects = append(l.objects, object{kind: kind, part: fmt.Sprint(".", i)})
+		}
+	}
+	return l
+}
+
+// deleteObjects deletes in the reverse order of writing. Where the second of a kind is missing there is no third.
+func (s *Switch) deleteObjects(ctx context.Context, list []object, name string) error {
+	for _, kind := range slices.Backward(kinds) {
+		for _, o := range list {
+			if o.kind != kind {
+				continue
+			}
+			found, err := s.deleteObject(ctx, o, name)
+			if err != nil {
+				return err
+			}
+			if !found && o.part != "" {
+				break
+			}
+		}
+	}
+	return nil
 }
 
 // readLine asks Asterisk's endpoint for our digest. An equal one stands for the whole line; of any other we know nothing.
@@ -226,13 +260,11 @@ func (s *Switch) readLine(ctx context.Context, l line) line {
 
 // removeLine deletes the objects of a line: those that we wrote, or whatever there may be if it is from another time.
 func (s *Switch) removeLine(ctx context.Context, name string, had line) error {
-	for _, kind := range slices.Backward(kinds) {
-		if had.digest != "" && !had.has(kind) {
-			continue
-		}
-		if err := s.deleteObject(ctx, kind, name); err != nil {
-			return err
-		}
+	if had.digest == "" {
+		had = anything()
+	}
+	if err := s.deleteObjects(ctx, had.objects, name); err != nil {
+		return err
 	}
 	s.provision.mu.Lock()
 	delete(s.provision.known, name)
@@ -250,34 +282,31 @@ func (s *Switch) putObject(ctx context.Context, o object, name string) error {
 		return err
 	}
 	s.metrics.writes.WithLabelValues("put " + o.kind).Inc()
-	key := ari.NewKey("config", ari.ConfigID("res_pjsip", o.kind, SIPUser(name)))
+	key := ari.NewKey("config", ari.ConfigID("res_pjsip", o.kind, SIPUser(name)+o.part))
 	if err := s.lib.Asterisk().Config().Update(key, o.fields); err != nil {
 		return fmt.Errorf("write %s of %s: %w", o.kind, name, err)
 	}
 	return nil
 }
 
-func (s *Switch) deleteObject(ctx context.Context, kind, name string) error {
+// deleteObject tells whether there was one.
+func (s *Switch) deleteObject(ctx context.Context, o object, name string) (found bool, err error) {
 	if err := s.pace(ctx); err != nil {
-		return err
+		return false, err
 	}
-	key := ari.NewKey("config", ari.ConfigID("res_pjsip", kind, SIPUser(name)))
-	err := s.lib.Asterisk().Config().Delete(key)
-	switch status(err) {
-	case 0:
-		if err == nil {
-			s.metrics.writes.WithLabelValues("delete " + kind).Inc()
-		}
-	case http.StatusNotFound:
-		return nil
-	case http.StatusForbidden: // it stands in an engineer's file
-		s.log.Warn("a line that is not ours has our prefix", "object", kind, "name", SIPUser(name))
-		return nil
+	key := ari.NewKey("config", ari.ConfigID("res_pjsip", o.kind, SIPUser(name)+o.part))
+	err = s.lib.Asterisk().Config().Delete(key)
+	switch {
+	case err == nil:
+		s.metrics.writes.WithLabelValues("delete " + o.kind).Inc()
+		return true, nil
+	case status(err) == http.StatusNotFound:
+		return false, nil
+	case status(err) == http.StatusForbidden: // it stands in an engineer's file
+		s.log.Warn("a line that is not ours has our prefix", "object", o.kind, "name", SIPUser(name))
+		return false, nil
 	}
-	if err != nil {
-		return fmt.Errorf("delete %s of %s: %w", kind, name, err)
-	}
-	return nil
+	return false, fmt.Errorf("delete %s of %s: %w", o.kind, name, err)
 }
 
 // pace waits for its turn to write, and refuses when the link is down.

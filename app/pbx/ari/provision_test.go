@@ -51,7 +51,7 @@ func TestProvision(t *testing.T) {
 	f.ok(f.sw.Provision(t.Context(), testLines()))
 	f.equal("written in this order", f.writes(), []string{
 		"PUT auth/cp-a1", "PUT aor/cp-a1", "PUT endpoint/cp-a1",
-		"PUT auth/cp-c", "PUT aor/cp-c", "PUT endpoint/cp-c", "PUT identify/cp-c", "PUT registration/cp-c",
+		"PUT auth/cp-c", "PUT aor/cp-c", "PUT endpoint/cp-c", "PUT identify/cp-c", "PUT identify/cp-c.1", "PUT registration/cp-c",
 		"PUT auth/cp-web", "PUT aor/cp-web", "PUT endpoint/cp-web",
 	})
 	for _, tt := range []struct{ object, field, want string }{
@@ -60,7 +60,8 @@ func TestProvision(t *testing.T) {
 		{"endpoint/cp-a1", "callerid", "cp"}, // else astdb makes every caller "unknown"
 		{"endpoint/cp-web", "webrtc", "yes"}, {"endpoint/cp-web", "allow", "opus,ulaw,alaw"}, {"aor/cp-web", "max_contacts", "1"},
 		{"endpoint/cp-c", "context", "callplane-trunk"}, {"endpoint/cp-c", "trust_id_inbound", "yes"}, {"endpoint/cp-c", "outbound_auth", "cp-c"},
-		{"aor/cp-c", "contact", "sip:sip.example.com:5070"}, {"identify/cp-c", "match", "192.0.2.0/24,198.51.100.7"},
+		{"aor/cp-c", "contact", "sip:sip.example.com:5070"}, {"identify/cp-c", "match", "192.0.2.0/24"}, {"identify/cp-c.1", "match", "198.51.100.7"}, // astdb would keep the last of them alone
+
 		{"registration/cp-c", "max_random_initial_delay", "0"}, {"registration/cp-c", "client_uri", "sip:me@sip.example.com:5070"},
 	} {
 		f.equal(tt.object+" "+tt.field, f.field(tt.object, tt.field), tt.want)
@@ -83,6 +84,7 @@ func TestProvision(t *testing.T) {
 func TestARegistrationIsMadeAnew(t *testing.T) {
 	f := newFake(t).run()
 	lines := pbx.Lines{Trunks: testLines().Trunks}
+	lines.Trunks[0].From = nil
 	f.ok(f.sw.Provision(t.Context(), lines))
 	n := len(f.writes())
 	lines.Trunks[0].User = "other"
@@ -98,6 +100,19 @@ func TestARegistrationIsMadeAnew(t *testing.T) {
 	f.equal("no account any more", f.writes()[n:], []string{"DELETE registration/cp-c", "DELETE auth/cp-c", "PUT aor/cp-c", "PUT endpoint/cp-c", "PUT identify/cp-c"})
 }
 
+// Of two contacts astdb keeps one, and it may be the old one: the far end would stay where it was.
+func TestATrunkMoves(t *testing.T) {
+	f := newFake(t).run()
+	lines := pbx.Lines{Trunks: testLines().Trunks}
+	lines.Trunks[0].Register = false
+	f.ok(f.sw.Provision(t.Context(), lines))
+	n := len(f.writes())
+	lines.Trunks[0].Host, lines.Trunks[0].From = "192.0.2.9", lines.Trunks[0].From[:1]
+	f.ok(f.sw.Provision(t.Context(), lines))
+	f.equal("writes", f.writes()[n:], []string{"DELETE identify/cp-c.1", "DELETE aor/cp-c",
+		"PUT auth/cp-c", "PUT aor/cp-c", "PUT endpoint/cp-c", "PUT identify/cp-c"})
+}
+
 // After a restart of ours the digest in the endpoint tells whether a line is as it shall be.
 func TestWhatWasWrittenBeforeIsLeftAlone(t *testing.T) {
 	f := newFake(t).run()
@@ -109,6 +124,8 @@ func TestWhatWasWrittenBeforeIsLeftAlone(t *testing.T) {
 	g.answer("GET "+dynamic+"endpoint/cp-a1", 200, `[{"attribute":"allow","value":"x"},{"attribute":"callerid_tag","value":"`+digest+`"}]`)
 	g.answer("GET "+dynamic+"endpoint/cp-web", 200, `[{"attribute":"callerid_tag","value":"something else"}]`)
 	g.answer("DELETE "+dynamic+"endpoint/cp-old", 404, `{}`)
+	g.answer("DELETE "+dynamic+"identify/cp-old.1", 404, `{}`)
+	g.answer("DELETE "+dynamic+"identify/cp-web.1", 404, `{}`)
 	lines := testLines()
 	lines.Trunks = nil
 	g.ok(g.sw.Provision(t.Context(), lines))
@@ -116,7 +133,7 @@ func TestWhatWasWrittenBeforeIsLeftAlone(t *testing.T) {
 	if slices.ContainsFunc(w, func(s string) bool { return strings.Contains(s, "cp-a1") || strings.Contains(s, "isdn") }) {
 		t.Errorf("written: %v", w)
 	}
-	f.equal("removed, though half gone", strings.Count(strings.Join(w, " "), "cp-old"), 5)
+	f.equal("removed, though half gone", strings.Count(strings.Join(w, " "), "cp-old"), 6)
 	f.equal("changed", slices.Contains(w, "PUT endpoint/cp-web"), true)
 }
 
@@ -192,6 +209,7 @@ func TestBadLines(t *testing.T) {
 		"from a host":               func(l *pbx.Lines) { l.Trunks[0].From = []string{"example.com"} },
 		"registers without user":    func(l *pbx.Lines) { l.Trunks[0].User = "" },
 		"user with a bracket":       func(l *pbx.Lines) { l.Trunks[0].User = "a>b" },
+		"too many networks":         func(l *pbx.Lines) { l.Trunks[0].From = slices.Repeat([]string{"192.0.2.1"}, 101) },
 		"qualify below 0":           func(l *pbx.Lines) { l.Trunks[0].QualifySeconds = -1 },
 	} {
 		l := good()
@@ -246,4 +264,15 @@ func TestCheck(t *testing.T) {
 	f.srv.Close()
 	f.equal("unreachable", f.sw.Check(t.Context())[0].What, "reachable")
 	f.sw.forget()
+}
+
+func TestResolve(t *testing.T) {
+	lines := resolve(t.Context(), pbx.Lines{Trunks: []pbx.Trunk{{Host: "localhost:5060"}, {Host: "192.0.2.1"}, {Host: "no.such.host.invalid"},
+		{Host: "localhost", From: []string{"192.0.2.1"}}}})
+	if f := lines.Trunks[0].From; !slices.Contains(f, "127.0.0.1") {
+		t.Errorf("localhost is %v", f)
+	}
+	if len(lines.Trunks[1].From)+len(lines.Trunks[2].From) != 0 || len(lines.Trunks[3].From) != 1 {
+		t.Errorf("got %+v", lines.Trunks)
+	}
 }
