@@ -22,6 +22,7 @@ func TestProblems(t *testing.T) {
 	f := newFirm(c, "scarlet", 2100)
 	nobody := c.nobody()
 	hires := f.admin.post("/api/user/roles", object{"name": "hires", "grants": object{"user:manage": "below", "user:read": "below"}}).str("id")
+	reads := f.admin.post("/api/user/roles", object{"name": "reads", "grants": object{"call:read": "team"}}).str("id")
 	hr := c.person(f.dept, "scarlet-hr", hires)
 	gone := "01a00000-0000-7000-8000-000000000000"
 	var b strings.Builder
@@ -45,7 +46,7 @@ func TestProblems(t *testing.T) {
 		{"a flow that cannot work", f.admin, "POST", "/api/ivr/flows", object{"document": "name: x\nmenu:\n  keys: {}\n"}},
 		{"a name that is taken", f.admin, "POST", "/api/ivr/flows", object{"unit": f.team, "document": "name: scarlet flow\nthen: {hangup: true}\n"}},
 		{"a weak password", f.admin, "POST", "/api/user/users", object{"login": "bo", "name": "Bo", "unit_id": f.team, "password": "password"}},
-		{"more than one has", hr, "POST", "/api/user/users", object{"login": "bo", "name": "Bo", "unit_id": f.team, "roles": []string{"admin"}}},
+		{"more than one has", hr, "POST", "/api/user/users", object{"login": "bo", "name": "Bo", "unit_id": f.team, "roles": []string{reads}}},
 		{"not signed in on a phone", f.lead, "POST", "/api/call/calls", object{"to": "13800138000"}},
 		{"no number", f.ann, "POST", "/api/call/calls", object{"to": "hello"}},
 		{"a barred number", f.ann, "POST", "/api/call/calls", object{"to": "087121000001"}},

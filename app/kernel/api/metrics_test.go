@@ -1,5 +1,3 @@
-//go:build prom
-
 package api
 
 import (

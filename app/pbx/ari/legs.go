@@ -65,6 +65,9 @@ type leg struct {
 	cause   pbx.Cause // the last one heard of
 	outcome string    // Dial's last word: BUSY, CONGESTION, …
 
+	key   string // the last one pressed, and when
+	keyAt time.Time
+
 	place string // the bridge it is in
 	plays map[pbx.PlayID]*playing
 	recs  map[pbx.RecordingID]bool

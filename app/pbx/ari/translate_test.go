@@ -22,6 +22,10 @@ func dialEvent(leg, status string) string {
 	return `{"type":"Dial","timestamp":"2026-11-22T06:00:00.123+0000","dialstatus":"` + status + `","peer":{"id":"` + leg + `"}}`
 }
 
+func key(digit, at string) string {
+	return `{"type":"ChannelDtmfReceived","timestamp":"2026-11-22T06:00:` + at + `+0000","digit":"` + digit + `","channel":{"id":"x"}}`
+}
+
 func TestStories(t *testing.T) {
 	start := event("StasisStart", "x", "Up", `"args":["dial","a1","tag"]`)
 	end := event("StasisEnd", "x", "Up")
@@ -76,6 +80,8 @@ func TestStories(t *testing.T) {
 			event("ChannelDtmfReceived", "x", "Up", `"digit":"55"`), event("ChannelDtmfReceived", "x", "Up", `"digit":"f"`), end,
 			event("ChannelDtmfReceived", "x", "Up", `"digit":"6"`)},
 			want: "Arrived Digit Ended"},
+		"a key told twice, and one pressed twice": {frames: []string{arrive("x"), key("5", "01.795"), key("5", "01.826"), key("6", "01.830"),
+			key("6", "02.000"), key("5", "02.010"), end}, want: "Arrived Digit Digit Digit Digit Ended"},
 		"hold": {frames: []string{arrive("x"), event("ChannelHold", "x", "Up"), event("ChannelUnhold", "x", "Up"), end},
 			want: "Arrived Held Unheld Ended"},
 		"events of a leg that nobody knows": {frames: []string{event("ChannelDtmfReceived", "x", "Up", `"digit":"5"`), byParty, end, dialEvent("x", "RINGING")}},
