@@ -21,7 +21,7 @@ import (
 const envPrefix = "CALLPLANE_"
 
 // envElsewhere are variables with our prefix that are no settings.
-var envElsewhere = []string{"CALLPLANE_CONFIG", "CALLPLANE_TEST_"}
+var envElsewhere = []string{"CALLPLANE_CONFIG", "CALLPLANE_URL", "CALLPLANE_TOKEN", "CALLPLANE_SANDBOX", "CALLPLANE_BENCH", "CALLPLANE_IT", "CALLPLANE_TEST_"}
 
 // Load reads the defaults, the file (none if path is empty) and the environment (as os.Environ gives it), and checks the
 // result. The error joins everything that is wrong, each with the key, and the line if it is in the file.

@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -134,7 +133,7 @@ func (a *App) demoLines(ctx context.Context, d *DemoAccess) error {
 func (a *App) demoPeople(ctx context.Context, d *DemoAccess) error {
 	for i, who := range []struct{ login, name, phone string }{{"anna", "Anna 安娜", "1001"}, {"bo", "Bo 李波", "1002"}} {
 		made, err := a.Users.Create(ctx, user.NewUser{
-			Login: who.login, Name: who.name, UnitID: auth.From(ctx).UnitID, Roles: []string{auth.Agent.Name}, Password: rand.Text(),
+			Login: who.login, Name: who.name, UnitID: auth.From(ctx).UnitID, Roles: []string{auth.Agent.Name},
 		})
 		if err != nil {
 			return err
@@ -144,7 +143,7 @@ func (a *App) demoPeople(ctx context.Context, d *DemoAccess) error {
 		if _, err := a.Agents.SetProfile(ctx, id, agent.ProfileEdit{Phone: &phone, Skills: map[string]int{"sales": 5 + i}}); err != nil {
 			return err
 		}
-		d.Agents = append(d.Agents, DemoAgent{ID: string(id), Login: who.login, Phone: who.phone})
+		d.Agents = append(d.Agents, DemoAgent{ID: string(id), Login: who.login, Password: made.Password, Phone: who.phone})
 	}
 	return nil
 }

@@ -109,6 +109,7 @@ func (router) Resume(string) func()         { return func() {} }
 func (router) LineChanged(pbx.Event)        {}
 
 func (router) PhoneUnit(string) (string, bool) { return tenant, true }
+func (router) PhoneOwner(string) string        { return "" }
 func (router) PhoneUp(string) bool             { return true }
 
 type names struct{}

@@ -25,6 +25,8 @@ type Journal interface {
 type Phones interface {
 	// PhoneUnit is the unit path of a phone, or false when there is no such phone.
 	PhoneUnit(name string) (unitPath string, ok bool)
+	// PhoneOwner is the user who alone may sign in on a phone, or "" for free seating.
+	PhoneOwner(name string) string
 	// PhoneUp reports whether the phone is registered now.
 	PhoneUp(name string) bool
 }
@@ -128,6 +130,9 @@ func (s *Service) SignIn(p Profile, phone string) (Presence, error) {
 	path, ok := s.phones.PhoneUnit(phone)
 	if !ok || !sameTenant(path, p.UnitPath) {
 		return Presence{}, ErrNoPhone.With("There is no phone %q.", phone)
+	}
+	if owner := s.phones.PhoneOwner(phone); owner != "" && owner != string(p.Agent) {
+		return Presence{}, ErrPhoneTaken.With("Phone %s belongs to somebody else.", phone)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

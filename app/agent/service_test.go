@@ -1,109 +1,11 @@
 package agent
 
 import (
-	"encoding/json"
 	"errors"
-	"io"
-	"log/slog"
-	"maps"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"callplane/app/kernel/bus"
 )
-
-// desk is a service whose phones and journal are in memory.
-type desk struct {
-	*Service
-	t      *testing.T
-	mu     sync.Mutex
-	down   map[string]bool
-	values map[string][]byte
-	events []bus.Event
-	told   []Presence // to a watcher
-}
-
-func newDesk(t *testing.T, saved map[string][]byte) *desk {
-	d := &desk{t: t, down: map[string]bool{}, values: map[string][]byte{}}
-	d.Service = NewService(slog.New(slog.NewTextHandler(io.Discard, nil)), nil, d, d)
-	d.Watch(func(_, now Presence) { d.told = append(d.told, now) })
-	d.Load(saved)
-	t.Cleanup(d.Close)
-	return d
-}
-
-func (d *desk) Publish(events ...bus.Event) {
-	d.mu.Lock()
-	d.events = append(d.events, events...)
-	d.mu.Unlock()
-}
-func (d *desk) Put(key string, value []byte) { d.mu.Lock(); d.values[key] = value; d.mu.Unlock() }
-
-func (d *desk) PhoneUnit(name string) (string, bool) {
-	if name == "9999" {
-		return "", false
-	}
-	if name[0] == '8' {
-		return "/other/", true
-	}
-	return "/acme/", true
-}
-
-func (d *desk) PhoneUp(name string) bool { return !d.down[name] }
-
-func (d *desk) saved() map[string][]byte {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return maps.Clone(d.values)
-}
-
-// intervals is every interval that was closed, in order.
-func (d *desk) intervals() (out []Interval) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	for _, e := range d.events {
-		var c Changed
-		if err := json.Unmarshal(e.Data, &c); err != nil {
-			d.t.Fatal(err)
-		}
-		if c.Ended != nil {
-			out = append(out, *c.Ended)
-		}
-	}
-	return out
-}
-
-func (d *desk) in(name, phone string) {
-	d.t.Helper()
-	d.ok(d.SignIn(Profile{Agent: ID(name), Name: name, Unit: "acme", UnitPath: "/acme/", Phone: "1000"}, phone))
-}
-
-// ok fails the test if an act was refused.
-func (d *desk) ok(p Presence, err error) Presence {
-	d.t.Helper()
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	return p
-}
-
-// is checks an agent's state.
-func (d *desk) is(name string, want State, reason string) Presence {
-	d.t.Helper()
-	synctest.Wait()
-	p, _ := d.Get(ID(name))
-	if p.State != want || p.Reason != reason {
-		d.t.Errorf("%s is %s (%s), want %s (%s)", name, p.State, p.Reason, want, reason)
-	}
-	return p
-}
-
-func desks(t *testing.T, f func(d *desk)) {
-	t.Helper()
-	synctest.Test(t, func(t *testing.T) { f(newDesk(t, nil)) })
-}
 
 // who signs in where.
 func TestSignIn(t *testing.T) {
@@ -323,7 +225,11 @@ func TestPhoneLost(t *testing.T) {
 		if _, err := d.Set("anna", Ready, ""); !errors.Is(err, ErrNotReady) {
 			t.Errorf("ready without a phone: %v", err)
 		}
-		lose(true)
+		lose(true) // soon
+		d.is("anna", Ready, "")
+		lose(false)
+		time.Sleep(phoneBack)
+		lose(true) // late: perhaps nobody is there any more
 		d.is("anna", NotReady, ReasonPhoneLost)
 		d.ok(d.Set("anna", Ready, ""))
 		d.ok(d.Reserve("anna", "c1", "q"))
@@ -405,87 +311,6 @@ func TestIntervals(t *testing.T) {
 		if len(got) != len(want) || !at.Equal(time.Now()) {
 			t.Errorf("%d intervals up to %s, want %d up to %s", len(got), at, len(want), time.Now())
 		}
-	})
-}
-
-// after a restart everybody is where they were; wrap-ups that ran out meanwhile are over.
-func TestLoad(t *testing.T) {
-	desks(t, func(d *desk) {
-		names := []string{"anna", "bob", "carl", "dora", "emil"}
-		for i, name := range names {
-			d.in(name, "100"+string(rune('0'+i)))
-			d.ok(d.Set(ID(name), Ready, ""))
-			d.ok(d.Reserve(ID(name), "call "+name, "q"))
-			d.ok(d.Accept(ID(name), "call "+name))
-		}
-		d.ok(d.Finish("anna", "call anna", 10*time.Second))
-		d.ok(d.Finish("bob", "call bob", time.Minute))
-		d.ok(d.Finish("carl", "call carl", 0))
-		d.ok(d.Set("dora", LoggedOut, ""))
-		saved := d.saved()
-		d.Close()
-		saved["broken"] = []byte("{")
-		time.Sleep(20 * time.Second)
-		e := newDesk(t, saved)
-		e.is("anna", Ready, "")
-		e.is("bob", WrapUp, "")
-		e.is("carl", Ready, "")
-		e.is("emil", Talking, "")
-		if p, ok := e.OnPhone("1003"); !ok || p.Agent != "dora" || p.Next != LoggedOut {
-			t.Errorf("dora %+v", p)
-		}
-		if len(e.All()) != len(names) {
-			t.Errorf("%d agents", len(e.All()))
-		}
-		time.Sleep(40 * time.Second)
-		e.is("bob", Ready, "")
-		e.ok(e.Finish("dora", "call dora", 0))
-		e.is("dora", LoggedOut, "")
-	})
-}
-
-// A phone that was lost while the process was away takes its agent out as soon as it is known.
-func TestLoadWithoutPhone(t *testing.T) {
-	desks(t, func(d *desk) {
-		d.in("anna", "1000")
-		d.ok(d.Set("anna", Ready, ""))
-		e := newDesk(t, nil)
-		e.down["1000"] = true
-		e.Load(d.saved())
-		e.LineChanged("1000", false)
-		e.is("anna", NotReady, ReasonPhoneLost)
-	})
-}
-
-// What the calls say counts, whatever was written down of the agents.
-func TestRestore(t *testing.T) {
-	desks(t, func(d *desk) {
-		for i, name := range []string{"anna", "bob", "carl", "dora", "emil", "late"} {
-			d.in(name, "100"+string(rune('0'+i)))
-			d.ok(d.Set(ID(name), Ready, ""))
-		}
-		for _, id := range []ID{"anna", "bob", "carl"} {
-			d.ok(d.Reserve(id, "c-"+string(id), "q"))
-		}
-		d.ok(d.Accept("anna", "c-anna")) // the call is over
-		d.ok(d.Accept("carl", "c-carl")) // as it should be
-		time.Sleep(time.Second)
-		asOf := time.Now()
-		d.ok(d.Dial("late", "c-late")) // a call that nobody has told of yet
-		d.Restore(map[ID]Part{
-			"carl": {Call: "c-carl", Queue: "q", State: Talking},
-			"dora": {Call: "c-dora", Queue: "q", State: Talking}, // taken, and not written down
-			"nora": {Call: "c-nora", State: Talking},
-		}, asOf)
-		d.is("anna", NotReady, ReasonRestored)
-		d.is("bob", Ready, "") // rang for a call that has forgotten it
-		d.is("carl", Talking, "")
-		if p := d.is("dora", Talking, ""); p.Call != "c-dora" || p.Queue != "q" {
-			t.Errorf("dora %+v", p)
-		}
-		d.is("emil", Ready, "")
-		d.is("late", Ringing, "")
-		d.ok(d.Finish("dora", "c-dora", 0))
 	})
 }
 

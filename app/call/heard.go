@@ -1,6 +1,7 @@
 package call
 
 import (
+	"encoding/json"
 	"time"
 
 	"callplane/app/agent"
@@ -143,6 +144,12 @@ func (c *Call) customerLeft(cause pbx.Cause) (Reason, Party) {
 	case InFlow:
 		if c.messageTaken() {
 			return MessageLeft, ByCaller
+		}
+		if c.rec.Flow == closingFlowID {
+			var p closingPlace
+			if err := json.Unmarshal(c.rec.Place, &p); err == nil {
+				return p.reason(), ByCaller // the centre did not take the call, whether it was heard out or not
+			}
 		}
 		if c.rec.Answered.IsZero() {
 			return CallerLeftEarly, ByCaller

@@ -60,6 +60,8 @@ func (f *floor) PhoneUnit(name string) (string, bool) {
 	return path, ok
 }
 
+func (f *floor) PhoneOwner(string) string { return "" }
+
 func (f *floor) PhoneUp(string) bool { return true }
 
 // live is the floor's calls as package call gives them.

@@ -131,6 +131,12 @@ func (s *Service) LineState(name string) pbx.LineState { return s.lines.get(name
 // PhoneUp reports whether the phone is registered now.
 func (s *Service) PhoneUp(name string) bool { return s.lines.get(name) == pbx.LineUp }
 
+// PhoneOwner is the user who alone may sign in on the phone, or "" for free seating.
+func (s *Service) PhoneOwner(name string) string {
+	p, _ := s.phone(name)
+	return p.Owner
+}
+
 // PhoneUnit is the unit path of a phone, or false when there is no such phone.
 func (s *Service) PhoneUnit(name string) (unitPath string, ok bool) {
 	p, ok := s.Phone(name)

@@ -267,10 +267,14 @@ func (s *Service) byKey(ctx context.Context, hash string) (*auth.Principal, erro
 	if err != nil {
 		return nil, fmt.Errorf("unit of key %s: %w", k.ID, err)
 	}
+	reach := auth.Below
+	if unit.ParentID == "" { // the tenant's own key reaches all of it
+		reach = auth.All
+	}
 	grants := auth.Grants{}
 	for _, p := range k.Permissions {
 		if auth.Known(p) {
-			grants[p] = auth.Below
+			grants[p] = reach
 		}
 	}
 	if k.LastUsedAt == nil || now.Sub(*k.LastUsedAt) >= touchEvery {

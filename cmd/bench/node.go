@@ -111,6 +111,9 @@ func (plain) LineChanged(pbx.Event) {}
 // PhoneUnit implements agent.Phones.
 func (plain) PhoneUnit(string) (string, bool) { return tenant, true }
 
+// PhoneOwner implements agent.Phones.
+func (plain) PhoneOwner(string) string { return "" }
+
 // PhoneUp implements agent.Phones.
 func (plain) PhoneUp(string) bool { return true }
 

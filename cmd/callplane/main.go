@@ -20,14 +20,19 @@ var version = "dev"
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	if err := rootCommand().ExecuteContext(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "callplane:", err)
+		os.Exit(1)
+	}
+}
+
+// rootCommand is the whole command line.
+func rootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use: "callplane", Short: "Open-source call centre: the control plane", SilenceUsage: true, SilenceErrors: true, Version: version,
 	}
 	root.AddCommand(serveCommand(), migrateCommand(), doctorCommand(), adminCommand(), callCommand(), agentCommand(), versionCommand())
-	if err := root.ExecuteContext(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, "callplane:", err)
-		os.Exit(1)
-	}
+	return root
 }
 
 // settings adds --config, and returns what reads the settings in force.
