@@ -1,6 +1,6 @@
 # Callplane. `make` lists what there is.
 #
-# Everything a target needs it sets up itself; see tools/ for the scripts behind it.
+# Everything a target needs it sets up itself.
 
 SHELL       := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -40,26 +40,34 @@ sandbox-clean: ## stop every sandbox instance and remove the tree
 
 test: unit it e2e ui ## all tests
 
+# Each layer prints a line for each package, what failed tests wrote, and its totals; .ci/run adds the totals up.
+REPORT := $(GO) run ./cmd/testreport
+
 unit: setup ## tests that need no switch and no server
 	$(GO) vet ./...
-	$(GO) test ./...
+	$(REPORT) -- $(GO) test -json -timeout 15m ./...
 
+# Only packages that have tests with the tag; -p 1 because each starts servers of its own.
 it: setup ## tests on a real Asterisk and a real MySQL
 	$(GO) run ./cmd/sandbox prepare
 	$(GO) vet -tags it ./...
-	$(GO) run ./cmd/sandbox with mysql -- $(GO) test -tags it -timeout 20m ./...
+	$(GO) run ./cmd/sandbox with mysql -- $(REPORT) -- $(GO) test -json -tags it -timeout 20m -p 1 $(IT_PACKAGES)
+
+# What a real server proves: both databases below every store, the driver on Asterisk, prompts through espeak-ng.
+IT_PACKAGES = ./app ./app/acd/... ./app/agent/... ./app/call/... ./app/crm/... ./app/hours/... ./app/ivr/... ./app/kernel/audit/... ./app/kernel/db/... \
+	./app/kernel/outbox/... ./app/pbx/ari/... ./app/recording/... ./app/route/... ./app/sandbox/... ./app/speech/... ./app/user/... ./app/voicemail/... ./app/webhook/...
 
 e2e: setup ## real calls through the real binary
 	$(GO) run ./cmd/sandbox prepare
 	$(GO) vet -tags e2e ./...
-	$(GO) test -tags e2e -timeout 30m -v ./app/e2e/... | tee /tmp/callplane-e2e.log | grep -E '^(=== RUN|--- |\s+--- FAIL|FAIL|PASS|ok|panic|\s+.*_test.go)'
+	$(REPORT) -v -- $(GO) test -json -tags e2e -timeout 30m ./app/e2e/...
 
 ui: ## tests in a real browser: they come with the desktop
 	@echo "There is no desktop yet: nothing to test in a browser."
 
 chaos: setup ## kill, cut and fill things under live calls
 	$(GO) run ./cmd/sandbox prepare
-	$(GO) test -tags chaos -timeout 30m -count 1 -v ./app/e2e/chaos/...
+	$(GO) test -tags 'e2e chaos' -run '^TestChaos' -timeout 30m -count 1 -v ./app/e2e/...
 
 bench: setup ## measure against the switch's own queue; one JSON line for each figure
 	$(GO) run ./cmd/sandbox prepare

@@ -275,16 +275,17 @@ func (b *Brain) Return(id ContactID, now time.Time) ([]Match, []Eject) {
 
 // Refused says that the agent of a match could not be reserved: someone was faster. The Brain forgets that the agent is
 // free until it hears of them again.
-func (b *Brain) Refused(m Match, now time.Time) []Match {
+func (b *Brain) Refused(m Match, now time.Time) ([]Match, []Eject) {
 	if s := b.seats[m.Agent]; s != nil {
 		s.reserved = false
-		s.State = agent.NotReady
+		if s.State == agent.Ready {
+			s.State = agent.NotReady
+		}
 		for _, q := range s.queues {
 			delete(b.lines[q].ready, m.Agent)
 		}
 	}
-	matches, _ := b.Return(m.Contact, now) // the agent is signed in, so the queue is not empty
-	return matches
+	return b.Return(m.Contact, now)
 }
 
 // SetPriority changes the priority of a contact that waits.

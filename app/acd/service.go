@@ -150,7 +150,9 @@ func (s *Service) carry(matches []Match) {
 		p, err := s.agents.Reserve(m.Agent, string(m.Contact), string(m.Queue))
 		if err != nil {
 			s.log.Debug("agent no longer free", "agent_id", m.Agent, "error", err)
-			matches = append(matches, s.brain.Refused(m, time.Now())...)
+			next, ejects := s.brain.Refused(m, time.Now())
+			s.eject(ejects)
+			matches = append(matches, next...)
 			continue
 		}
 		why, err := json.Marshal(m.Why)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"time"
+	"unicode/utf8"
 
 	"gorm.io/gorm"
 	"gorm.io/gorm/clause"
@@ -107,6 +108,9 @@ func (s *Service) SetProfile(ctx context.Context, id ID, e ProfileEdit) (Profile
 		return p, err
 	}
 	for name, level := range e.Skills {
+		if n := utf8.RuneCountInString(name); n < 1 || n > 60 {
+			return p, problem.ErrInvalid.At("body.skills", "out_of_range", "The name of a skill has 1 to 60 characters.")
+		}
 		if level < 1 || level > 10 {
 			return p, problem.ErrInvalid.At("body.skills."+name, "out_of_range", "A level is from 1 to 10.")
 		}
@@ -126,7 +130,10 @@ func (s *Service) SetProfile(ctx context.Context, id ID, e ProfileEdit) (Profile
 	}
 	err = s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
 		row := Agent{UserID: id, UnitID: p.Unit, Phone: is.Phone, AutoAnswer: is.AutoAnswer, CreatedAt: db.Now(), UpdatedAt: db.Now()}
-		if err := tx.Clauses(clause.OnConflict{UpdateAll: true}).Create(&row).Error; err != nil {
+		if err := tx.Clauses(clause.OnConflict{
+			Columns:   []clause.Column{{Name: "user_id"}},
+			DoUpdates: clause.AssignmentColumns([]string{"unit_id", "phone", "auto_answer", "updated_at"}),
+		}).Create(&row).Error; err != nil {
 			return err
 		}
 		if err := (store{tx}).setSkills(id, is.Skills); err != nil {

@@ -58,6 +58,7 @@ const (
 	timerInput    timer = "input"
 	timerComfort  timer = "comfort"
 	timerAnnounce timer = "announce"
+	timerMusic    timer = "music"
 	timerMaxWait  timer = "max_wait"
 	timerMessage  timer = "message"
 	timerAwait    timer = "await"

@@ -229,6 +229,10 @@ func (c *Call) expired(t timer) {
 		c.comfort()
 	case timerAnnounce:
 		c.announce()
+	case timerMusic:
+		if c.rec.State&waiting != 0 {
+			c.park(c.music())
+		}
 	case timerMaxWait:
 		if c.rec.Plan != nil && c.rec.State == Queued {
 			c.must(TurnedAway, c.rec.Plan.Timeout)

@@ -97,7 +97,11 @@ func (c *Call) joinQueue(in any) error {
 		return nil
 	}
 	c.hush()
-	c.park(plan.Music)
+	if c.rec.State == InFlow {
+		c.arm(timerMusic, musicAfter)
+	} else {
+		c.park(plan.Music)
+	}
 	c.armWaiting(plan, now)
 	return nil
 }
@@ -120,6 +124,9 @@ const announceFirst = 1500 * time.Millisecond
 
 // postponed is how long a message waits that would be said over another.
 const postponed = 2 * time.Second
+
+// musicAfter is how long after joining the music begins: for who is served at once it would be two steps of the switch for nothing.
+const musicAfter = 250 * time.Millisecond
 
 // comfort plays the next comfort message; the last one repeats.
 func (c *Call) comfort() {
@@ -336,7 +343,7 @@ func (c *Call) leftQueue(result, byAgent string, position int) {
 			e.Short = now.Sub(e.Joined) < c.rec.Plan.Short
 		}
 	}
-	c.disarm(timerComfort, timerAnnounce, timerMaxWait)
+	c.disarm(timerComfort, timerAnnounce, timerMaxWait, timerMusic)
 	c.hush()
 	if r := c.rec.Ring; r != nil && byAgent == "" {
 		c.closeOffer("withdrawn")
