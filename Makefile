@@ -11,6 +11,9 @@ VERSION     := $(shell git describe --tags --always --dirty 2>/dev/null || echo 
 LDFLAGS     := -s -w -X main.version=$(VERSION)
 VAR         := $(CURDIR)/var
 FUZZTIME    ?= 20s
+REPORT       = $(GO) run ./cmd/testreport
+# Packages with tests on a real switch or server, or on every database.
+IT_PACKAGES  = $(shell grep -rlE '^//go:build it$$|kernel/db/dbtest"' --include=*_test.go . | xargs -n1 dirname | sort -u)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build run demo-call stop sandbox sandbox-clean test unit it e2e ui chaos bench fuzz lint rows clean
@@ -45,17 +48,12 @@ REPORT := $(GO) run ./cmd/testreport
 
 unit: setup ## tests that need no switch and no server
 	$(GO) vet ./...
-	$(REPORT) -- $(GO) test -json -timeout 15m ./...
+	$(REPORT) -- $(GO) test -json ./...
 
-# Only packages that have tests with the tag; -p 1 because each starts servers of its own.
 it: setup ## tests on a real Asterisk and a real MySQL
 	$(GO) run ./cmd/sandbox prepare
 	$(GO) vet -tags it ./...
-	$(GO) run ./cmd/sandbox with mysql -- $(REPORT) -- $(GO) test -json -tags it -timeout 20m -p 1 $(IT_PACKAGES)
-
-# What a real server proves: both databases below every store, the driver on Asterisk, prompts through espeak-ng.
-IT_PACKAGES = ./app ./app/acd/... ./app/agent/... ./app/call/... ./app/crm/... ./app/hours/... ./app/ivr/... ./app/kernel/audit/... ./app/kernel/db/... \
-	./app/kernel/outbox/... ./app/pbx/ari/... ./app/recording/... ./app/route/... ./app/sandbox/... ./app/speech/... ./app/user/... ./app/voicemail/... ./app/webhook/...
+	$(REPORT) -- $(GO) run ./cmd/sandbox with mysql -- $(GO) test -json -tags it -timeout 20m $(IT_PACKAGES)
 
 e2e: setup ## real calls through the real binary
 	$(GO) run ./cmd/sandbox prepare

@@ -106,6 +106,7 @@ func New(ctx context.Context, cfg Config, kit *kernel.Kit, sw pbx.Switch, build 
 		webhook.New(kit, tree, webhook.Config{AllowPrivate: cfg.Webhook.AllowPrivate}),
 		// a new module: its folder, and a line like these
 	}
+	a.Agents.MayDial(func(ctx context.Context, id agent.ID) ([]string, error) { return a.mayDial(ctx, auth.UserID(id)) })
 	a.Routes.OnLine(func(line string, st pbx.LineState) { a.Agents.LineChanged(line, st == pbx.LineUp) })
 	a.Hours.KeepCalendars(a.Routes.UsesCalendar)
 	for _, holds := range []func(context.Context, auth.UnitID) (string, error){a.Routes.UnitHolds, a.Hours.UnitHolds, a.CRM.UnitHolds} {

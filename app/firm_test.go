@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -149,6 +150,19 @@ func (f *firm) ended(id string) {
 func (f *firm) talk(n int) (id string) {
 	f.c.t.Helper()
 	p, id := f.calls(n)
+	eventually(f.c.t, "both sides are recorded", func() error {
+		snap, err := f.c.sw.Snapshot(f.c.t.Context())
+		running := 0
+		for _, r := range snap.Recordings {
+			if strings.HasPrefix(string(r), id) {
+				running++
+			}
+		}
+		if err == nil && running < 2 {
+			err = fmt.Errorf("%d are", running)
+		}
+		return err
+	})
 	p.Hangup()
 	f.ended(id)
 	eventually(f.c.t, "recording of "+id, func() error {

@@ -19,6 +19,7 @@ import (
 	"callplane/app/kernel/auth"
 	"callplane/app/pbx"
 	"callplane/app/pbx/ari"
+	"callplane/app/route"
 	"callplane/app/speech"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -94,6 +95,19 @@ func secret(path string) ([]byte, error) {
 		return nil, err
 	}
 	return sum[:], os.WriteFile(path, sum[:], 0o600)
+}
+
+// mayDial is the classes of numbers that a user may dial.
+func (a *App) mayDial(ctx context.Context, id auth.UserID) ([]string, error) {
+	p, err := a.Users.Principal(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	list := []string{}
+	for _, c := range route.AllowedClasses(p) {
+		list = append(list, string(c))
+	}
+	return list, nil
 }
 
 // queueNames lets flows name queues.

@@ -54,6 +54,8 @@ type Service struct {
 	held      []Match // decided while suspended
 	tick      *time.Timer
 
+	editing sync.Mutex // what is in memory follows the database in one order
+
 	mu     sync.Mutex
 	queues map[QueueID]Queue // as configured, for those who ask without waiting
 	byName map[string]QueueID

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"gorm.io/gorm"
@@ -75,7 +74,7 @@ func (s store) setMembers(id QueueID, members []Member) error {
 	return nil
 }
 
-// strangers makes a fault of each member who is nobody in the tenant.
+// strangers makes a fault of each member who is nobody in the tenant, or is named twice.
 func (s store) strangers(tenant string, members []Member) error {
 	ids := make([]agent.ID, len(members))
 	for i, m := range members {
@@ -91,6 +90,9 @@ func (s store) strangers(tenant string, members []Member) error {
 	for i, id := range ids {
 		if !slices.Contains(known, id) {
 			p = p.At(fmt.Sprintf("body.members[%d].agent", i), "unknown", "There is no agent %s.", id)
+		}
+		if slices.Contains(ids[:i], id) {
+			p = p.At(fmt.Sprintf("body.members[%d].agent", i), "twice", "Agent %s is named twice.", id)
 		}
 	}
 	if len(p.Fields) > 0 {
@@ -152,6 +154,8 @@ func (s *Service) queue(row QueueRow) Queue {
 
 // Create adds a queue to a unit. Errors: problem.ErrInvalid, ErrQueueName.
 func (s *Service) Create(ctx context.Context, q Queue, members []Member) (Queue, error) {
+	s.editing.Lock()
+	defer s.editing.Unlock()
 	q.ID = QueueID(db.ID())
 	if q.Unit == "" {
 		q.Unit = string(auth.From(ctx).UnitID)
@@ -186,6 +190,8 @@ func (s *Service) Create(ctx context.Context, q Queue, members []Member) (Queue,
 
 // Change changes a queue's rules, name, or whether it is open. Callers who wait stay where they are.
 func (s *Service) Change(ctx context.Context, id QueueID, edit func(*Queue)) (q Queue, err error) {
+	s.editing.Lock()
+	defer s.editing.Unlock()
 	st := store{s.db.WithContext(ctx)}
 	was, err := st.row(ctx, id, PermManage)
 	if err != nil {
@@ -218,6 +224,8 @@ func (s *Service) Change(ctx context.Context, id QueueID, edit func(*Queue)) (q 
 
 // SetMembers says who serves a queue; the next call knows.
 func (s *Service) SetMembers(ctx context.Context, id QueueID, members []Member) error {
+	s.editing.Lock()
+	defer s.editing.Unlock()
 	st := store{s.db.WithContext(ctx)}
 	row, err := st.row(ctx, id, PermManage)
 	if err != nil {
@@ -230,12 +238,6 @@ func (s *Service) SetMembers(ctx context.Context, id QueueID, members []Member) 
 	if err != nil {
 		return err
 	}
-	slices.SortFunc(members, func(a, b Member) int { return strings.Compare(string(a.UserID), string(b.UserID)) })
-	for i := 1; i < len(members); i++ {
-		if members[i].UserID == members[i-1].UserID {
-			return problem.ErrInvalid.At("body.members", "twice", "Agent %s is named twice.", members[i].UserID)
-		}
-	}
 	err = s.change(ctx, "acd.members_changed", map[string]any{"members": was}, map[string]any{"members": members}, func(tx *gorm.DB) error {
 		return store{tx}.setMembers(id, members)
 	}, row)
@@ -247,6 +249,8 @@ func (s *Service) SetMembers(ctx context.Context, id QueueID, members []Member) 
 
 // Delete removes a queue. Callers who wait in it get its closed action.
 func (s *Service) Delete(ctx context.Context, id QueueID) error {
+	s.editing.Lock()
+	defer s.editing.Unlock()
 	row, err := (store{s.db.WithContext(ctx)}).row(ctx, id, PermManage)
 	if err != nil {
 		return err

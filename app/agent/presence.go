@@ -70,6 +70,7 @@ type Presence struct {
 	Missed     int            `json:"missed" doc:"Offers not taken since signing in"`
 	Skills     map[string]int `json:"skills,omitempty" doc:"Skill name to level, 1 to 10"`
 	AutoAnswer bool           `json:"auto_answer,omitempty"`
+	Dials      []string       `json:"dials" doc:"Classes of numbers that the agent may dial on the phone, as at the sign-in; null is all"`
 }
 
 // Errors.

@@ -38,6 +38,8 @@ type Service struct {
 	journal Journal
 	phones  Phones
 
+	mayDial func(context.Context, ID) ([]string, error)
+
 	mu      sync.Mutex
 	agents  map[ID]*Presence
 	byPhone map[string]ID
@@ -119,6 +121,7 @@ type Profile struct {
 	Phone      string         `json:"phone" doc:"Usual phone, for a sign-in that names none"`
 	AutoAnswer bool           `json:"auto_answer"`
 	Skills     map[string]int `json:"skills"`
+	Dials      []string       `json:"dials" doc:"Classes of numbers that the agent may dial on the phone; null is all"`
 }
 
 // SignIn binds the agent to a phone; the agent is then not ready. Signed in already, the agent moves to the new phone.
@@ -156,6 +159,7 @@ func (s *Service) SignIn(p Profile, phone string) (Presence, error) {
 	s.byPhone[phone] = p.Agent
 	a.Login, a.Name, a.Unit, a.UnitPath = p.Login, p.Name, p.Unit, p.UnitPath
 	a.Phone, a.AutoAnswer, a.Skills = phone, p.AutoAnswer, maps.Clone(p.Skills)
+	a.Dials = p.Dials
 	a.PhoneUp = s.phones.PhoneUp(phone)
 	return s.applyFrom(was, a, ActSignIn, ReasonSignedIn, now)
 }
@@ -517,5 +521,12 @@ func (s *Service) Close() {
 
 // profile reads what signing in needs; routes and the CLI use it.
 func (s *Service) profile(ctx context.Context, id ID) (Profile, error) {
-	return store{s.db.WithContext(ctx)}.profile(id)
+	p, err := store{s.db.WithContext(ctx)}.profile(id)
+	if err == nil && s.mayDial != nil {
+		p.Dials, err = s.mayDial(ctx, id)
+	}
+	return p, err
 }
+
+// MayDial names who knows which classes of numbers a user may dial; it is asked at each sign-in. Call it before routes serve.
+func (s *Service) MayDial(f func(context.Context, ID) ([]string, error)) { s.mayDial = f }

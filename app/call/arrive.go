@@ -61,7 +61,7 @@ func (c *Call) begin(ev pbx.Event) {
 // dialledOnPhone makes an outbound call of what an agent dialled on their phone.
 func (c *Call) dialledOnPhone(p agent.Presence, ev pbx.Event) {
 	c.rec.Unit, c.rec.UnitPath = p.Unit, p.UnitPath
-	out, release, err := c.s.reach(route.Wanted{User: string(p.Agent), Unit: p.Unit, UnitPath: p.UnitPath, To: ev.To})
+	out, release, err := c.s.reach(route.Wanted{User: string(p.Agent), Unit: p.Unit, UnitPath: p.UnitPath, To: ev.To, Classes: classes(p)})
 	c.rec.Legs[0].Kind, c.rec.Legs[0].Agent, c.rec.Customer = LegAgent, string(p.Agent), ""
 	c.rec.Direction = Outbound
 	if err == nil {
@@ -88,6 +88,18 @@ func (c *Call) dialledOnPhone(p agent.Presence, ev pbx.Event) {
 		return err
 	})
 	c.must(Seek, own{agent: p, leg: ev.Leg})
+}
+
+// classes is what an agent may dial on the phone.
+func classes(p agent.Presence) []route.Class {
+	if p.Dials == nil {
+		return nil
+	}
+	list := make([]route.Class, len(p.Dials))
+	for i, c := range p.Dials {
+		list[i] = route.Class(c)
+	}
+	return list
 }
 
 // outbound writes down where an outbound call goes.

@@ -122,7 +122,8 @@ func (s *Service) Transfer(ctx context.Context, id ID, to Target) error {
 
 // transfers is Transfer for the call itself.
 func (s *Service) transfers(c *Call, number string, done func(error)) {
-	done(c.transfer(Target{Number: number}, nil))
+	p, _ := c.s.agents.Get(agent.ID(c.rec.Agent))
+	done(c.transfer(Target{Number: number}, classes(p)))
 }
 
 func (c *Call) transfer(to Target, classes []route.Class) error {

@@ -65,7 +65,7 @@ func (c *Call) dialCallee(agentLeg pbx.LegID) {
 
 // transferAsked answers the transfer key of a phone.
 func (c *Call) transferAsked(l *Leg, to string) {
-	if l.ID != c.rec.Partner || c.rec.State&person == 0 {
+	if l.ID != c.rec.Partner || l.Kind != LegAgent || c.rec.State&person == 0 {
 		c.referred(l.ID, false)
 		return
 	}

@@ -1,16 +1,12 @@
 package call
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"time"
 
 	"gorm.io/gorm"
-	"gorm.io/gorm/clause"
 
-	"callplane/app/kernel/bus"
 	"callplane/app/kernel/db"
 )
 
@@ -170,56 +166,6 @@ func (TimelineRow) TableName() string { return "call_timelines" }
 // Models is every table of the module.
 func Models() []any {
 	return []any{Row{}, LegRow{}, SegmentRow{}, EntryRow{}, OfferRow{}, HoldRow{}, TimelineRow{}}
-}
-
-// Identify finds or makes the customer behind a number.
-type Identify func(ctx context.Context, tx *gorm.DB, unit, e164, name string) (customer string, err error)
-
-// History makes rows of records that ended. It is the handler of a stream consumer, and idempotent: a call that is there
-// already is left as it is.
-type History struct {
-	DB       *gorm.DB
-	Identify Identify // nil identifies nobody
-}
-
-// Project writes a batch in one transaction.
-func (h History) Project(ctx context.Context, events []bus.Event) error {
-	return h.DB.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		for _, e := range events {
-			var rec Record
-			if err := e.Into(&rec); err != nil {
-				return fmt.Errorf("call %s: %w", e.Key, err)
-			}
-			if err := h.write(ctx, tx, &rec); err != nil {
-				return fmt.Errorf("write call %s: %w", rec.ID, err)
-			}
-		}
-		return nil
-	})
-}
-
-func (h History) write(ctx context.Context, tx *gorm.DB, r *Record) error {
-	row := r.row()
-	if number := r.outside(); h.Identify != nil && number != "" {
-		id, err := h.Identify(ctx, tx, r.Unit, number, r.FromName)
-		if err != nil {
-			return err
-		}
-		row.CustomerID = id
-	}
-	err := tx.Create(&row).Error
-	if errors.Is(err, gorm.ErrDuplicatedKey) {
-		return nil // there already
-	}
-	if err != nil {
-		return err
-	}
-	for _, rows := range r.parts() {
-		if err := tx.Clauses(clause.OnConflict{DoNothing: true}).Create(rows).Error; err != nil { // no record may block those behind it
-			return err
-		}
-	}
-	return nil
 }
 
 // outside is the number of the outside party, if it can be anybody's.

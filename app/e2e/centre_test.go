@@ -62,7 +62,7 @@ func (c *Centre) name(what string) string { return fmt.Sprintf("%s-%d", what, c.
 func (c *Centre) trunk(name string, far *Carrier, more object) route.TrunkView {
 	c.t.Helper()
 	host, _, _ := strings.Cut(far.Addr(), ":")
-	body := object{"unit": c.Unit, "name": c.name("trunk" + name), "host": far.Addr(), "addresses": []string{host}, "codecs": []string{"ulaw"}}
+	body := object{"unit": c.Unit, "name": c.name("trunk" + name), "host": far.Addr(), "addresses": []string{host}, "codecs": []string{"ulaw"}, "qualify_seconds": 3}
 	for k, v := range more {
 		body[k] = v
 	}

@@ -77,7 +77,7 @@ func chaosDisks(t *testing.T, f *figures) {
 	c.leaves(waits.caller)
 	d, ok := c.complete(waits.caller.ID)
 	eventually(t, 30*time.Second, "a job that waits for room", func() error {
-		if !strings.Contains(c.log.since(from, true), "no space left") {
+		if !strings.Contains(c.log.since(from, true), "No room left") {
 			return errors.New("it did not fail")
 		}
 		return nil

@@ -12,6 +12,7 @@ import (
 	"callplane/app/agent"
 	"callplane/app/call"
 	"callplane/app/sandbox"
+	"callplane/app/sandbox/sipphone"
 )
 
 // Asterisk dies, or is restarted, under live calls. They are closed as lost, phones and trunks are set up again, agents are free
@@ -69,6 +70,13 @@ func chaosSwitch(t *testing.T, f *figures) {
 		}
 		c.isAgent(server, agent.Break)
 		eventually(t, 30*time.Second, "the trunk", func() error { return c.lineUp() })
+		eventually(t, 30*time.Second, "a call", func() error { // until then callers get what the dialplan has for them
+			cl, err := c.Far.Call(within(t, 10*time.Second), menu, sipphone.From(c.mobile(9999), ""))
+			if err == nil {
+				err = cl.Hangup(within(t, 10*time.Second))
+			}
+			return err
+		})
 		p := c.connect(talkTo, team)
 		f.most(t, "switch_"+way+"_new_call_s", time.Since(back).Seconds(), 15)
 		if p == nil {

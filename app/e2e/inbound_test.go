@@ -97,7 +97,7 @@ func (c *Centre) number2(number, flow string, more object) {
 func TestCallerNumber(t *testing.T) {
 	t.Parallel()
 	c := newCentre(t, sharedServer(t))
-	const words = "您好。"
+	const words = "您好，感谢您的来电，我们马上为您服务。"
 	number := c.number(c.flow("hello", "welcome: {text: "+words+"}\nthen: {hangup: true}\n"), nil)
 	_, tail, _ := strings.Cut(c.mobile(1), "138")
 	want := "+86138" + tail

@@ -46,7 +46,7 @@ func TestManual(t *testing.T) {
 	if p.EndedBy() != sipphone.Remote {
 		t.Errorf("ended by %s", p.EndedBy())
 	}
-	if said := c.Feed.call(t, id, "call.ended", 5*time.Second); said.Data["reason"] != call.StoppedByAPI.String() {
+	if said := c.Feed.call(t, id, "call.ended", 5*time.Second); said.Data["released_by"] != string(call.ByUser) {
 		t.Errorf("the event says %v", said.Data)
 	}
 	for _, what := range []string{"legs/" + leg + "/answer", "legs/" + leg + "/hangup", "hangup"} {

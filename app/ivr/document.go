@@ -164,7 +164,7 @@ func (k *checker) document(d *Document) {
 		if d.Hours.Closed == nil {
 			k.bad("hours.closed", "required", "Say what happens while it is closed.")
 		} else {
-			k.action("hours.closed", d.Hours.Closed, 0)
+			k.action("hours.closed", d.Hours.Closed, -1)
 		}
 	}
 	switch {
@@ -175,7 +175,7 @@ func (k *checker) document(d *Document) {
 	case d.Menu != nil:
 		k.menu("menu", d.Menu, 0)
 	default:
-		k.action("then", d.Then, 0)
+		k.action("then", d.Then, -1)
 	}
 }
 
@@ -234,6 +234,7 @@ func (k *checker) menu(at string, m *Menu, depth int) {
 	k.action(at+".final", m.Final, depth+1)
 }
 
+// action checks an action of a menu of this depth, from 1; -1 stands outside all menus.
 func (k *checker) action(at string, a *Action, depth int) {
 	kinds := 0
 	for _, set := range []bool{a.Queue != "", a.Menu != nil, a.Message != "", a.Back, a.Hangup} {

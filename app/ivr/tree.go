@@ -27,7 +27,7 @@ type Tree struct {
 // place is where a caller is in a Tree.
 type place struct {
 	Node  string   `json:"n"`           // answer, welcome, language, menu, error, action
-	Keys  []string `json:"k,omitempty"` // keys that led to the menu or action
+	Keys  []string `json:"k,omitempty"` // keys that led to the menu or action; closed, then or final where no key did
 	Tries int      `json:"t,omitempty"` // how often the menu was asked in vain
 	Why   string   `json:"w,omitempty"` // error: the prompt to play; action: which (final, closed, then; empty is the key's)
 	Error string   `json:"e,omitempty"` // action: an error prompt that comes first
@@ -181,7 +181,7 @@ func (t *Tree) act(p place, c call.View) call.Move {
 		s := steps[p.Done]
 		return t.move(p, s.do, call.Move{Node: node(s.name, p.Keys)})
 	case a.Menu != nil:
-		return t.tell(place{Node: "menu", Keys: p.Keys}, c)
+		return t.tell(place{Node: "menu", Keys: append(slices.Clone(p.Keys), p.aside()...)}, c)
 	case a.Back:
 		up := 2 // from the key of a menu to the menu above it
 		if p.Why == "final" {
@@ -224,14 +224,33 @@ func (t *Tree) steps(a *Action, errorPrompt string) (list []named) {
 	return list
 }
 
+// aside is how a menu is found that no key leads to: it stands in place of a key.
+func (p place) aside() []string {
+	if p.Why == "" {
+		return nil
+	}
+	return []string{p.Why}
+}
+
 // menu finds the menu that keys lead to.
 func (t *Tree) menu(keys []string) *Menu {
 	m := t.doc.Menu
-	for _, key := range keys {
-		if m == nil || m.Keys[key] == nil {
+	for i, key := range keys {
+		var a *Action
+		switch {
+		case i == 0 && key == "closed" && t.doc.Hours != nil:
+			a = t.doc.Hours.Closed
+		case i == 0 && key == "then":
+			a = t.doc.Then
+		case m != nil && key == "final":
+			a = m.Final
+		case m != nil:
+			a = m.Keys[key]
+		}
+		if a == nil {
 			return nil
 		}
-		m = m.Keys[key].Menu
+		m = a.Menu
 	}
 	return m
 }
@@ -240,6 +259,9 @@ func (t *Tree) menu(keys []string) *Menu {
 func (t *Tree) action(p place) *Action {
 	switch p.Why {
 	case "closed":
+		if t.doc.Hours == nil { // the flow was changed while the process was away
+			return nil
+		}
 		return t.doc.Hours.Closed
 	case "then":
 		return t.doc.Then

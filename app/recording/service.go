@@ -113,7 +113,7 @@ const attempts = 1000
 func (s *Service) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
-		return s.kit.Bus.Consume(ctx, bus.Consumer{Name: "recording", Types: []string{call.EventRecord}, Handle: s.ended})
+		return s.kit.Bus.Consume(ctx, bus.Consumer{Name: "recording", Types: []string{call.EventRecord}, Gather: 100 * time.Millisecond, Handle: s.ended})
 	})
 	return g.Wait()
 }

@@ -115,6 +115,16 @@ func (s *Service) bySession(ctx context.Context, hash string) (*auth.Principal, 
 	return p, nil
 }
 
+// Principal is who a user is to package auth, without a session.
+func (s *Service) Principal(ctx context.Context, id auth.UserID) (*auth.Principal, error) {
+	d := s.db.WithContext(ctx)
+	u, err := store{d}.user(id)
+	if err != nil {
+		return nil, fmt.Errorf("load user %s: %w", id, err)
+	}
+	return s.principal(d, &u)
+}
+
 // principal is who the person is to package auth.
 func (s *Service) principal(d *gorm.DB, u *User) (*auth.Principal, error) {
 	st := store{d}

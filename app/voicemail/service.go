@@ -73,7 +73,7 @@ func New(kit *kernel.Kit, tree auth.Tree, cfg Config) *Service {
 func (s *Service) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
-		return s.kit.Bus.Consume(ctx, bus.Consumer{Name: "voicemail", Types: []string{call.EventRecord}, Handle: s.ended})
+		return s.kit.Bus.Consume(ctx, bus.Consumer{Name: "voicemail", Types: []string{call.EventRecord}, Gather: 100 * time.Millisecond, Handle: s.ended})
 	})
 	return g.Wait()
 }

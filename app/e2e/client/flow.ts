@@ -149,10 +149,14 @@ async function main(): Promise<void> {
   same("an order for a call that is over", late.error?.status, 409);
   same("its problem", late.error?.type, "/problems/call_gone");
 
-  let record: Call = await good(agent.GET("/api/call/calls/{id}", { params: { path } }));
-  while (!record.call) {
-    await new Promise((wake) => setTimeout(wake, 50)); // the record is written a moment after the end
-    record = await good(api.GET("/api/call/calls/{id}", { params: { path } }));
+  const record = await history();
+  async function history(): Promise<Call & { call: NonNullable<Call["call"]> }> {
+    for (;;) {
+      const { data, response } = await api.GET("/api/call/calls/{id}", { params: { path } });
+      if (data?.call) return { ...data, call: data.call };
+      if (!response.ok && response.status !== 404) throw new Error(`the record: ${response.status}`);
+      await new Promise((wake) => setTimeout(wake, 50)); // it is written a moment after the end
+    }
   }
   same("the end", record.call.end_reason, "agent_hung_up");
   same("the queue", record.call.queue, queue.id);

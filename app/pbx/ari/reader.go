@@ -24,7 +24,7 @@ const (
 	pingLimit  = 5 * time.Second
 	frameLimit = 8 << 20 // an event of a full bridge is some 100 KiB
 	firstWait  = 100 * time.Millisecond
-	longWait   = 5 * time.Second
+	longWait   = time.Second // callers are refused meanwhile
 )
 
 var errReplaced = errors.New("another client has taken over the application")
