@@ -65,7 +65,8 @@ ui: ## tests in a real browser: they come with the desktop
 
 chaos: setup ## kill, cut and fill things under live calls
 	$(GO) run ./cmd/sandbox prepare
-	$(GO) test -tags 'e2e chaos' -run '^TestChaos' -timeout 30m -count 1 -v ./app/e2e/...
+	@$(GO) test -tags 'e2e chaos' -run '^TestChaos$$' -timeout 30m -count 1 -v ./app/e2e | tee /tmp/callplane-chaos.log | grep -vE '^(=== |chaos )' && failed=0 || failed=1; \
+		grep '^chaos ' /tmp/callplane-chaos.log; exit $$failed
 
 bench: setup ## measure against the switch's own queue; one JSON line for each figure
 	$(GO) run ./cmd/sandbox prepare

@@ -1,10 +1,7 @@
 package acd
 
 import (
-	"cmp"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"callplane/app/agent"
@@ -352,69 +349,6 @@ func (b *Brain) Position(id ContactID, now time.Time) (position int, wait time.D
 	return position, l.pace.estimate(position, l.serving(b), now), nil
 }
 
-// serve matches all who wait in a line, as far as there are agents.
-func (b *Brain) serve(l *line, now time.Time) (matches []Match) {
-	for len(l.ready) > 0 {
-		found := false
-		for _, s := range l.ready {
-			if m, ok := b.forAgent(s, now); ok {
-				matches = append(matches, m)
-				found = true
-				break
-			}
-		}
-		if !found {
-			break
-		}
-	}
-	return matches
-}
-
-// forAgent finds the contact that a free agent takes next: of the queue where their priority is highest, who waits longest.
-func (b *Brain) forAgent(s *seat, now time.Time) (Match, bool) {
-	var best *waiting
-	var in *line
-	for _, q := range s.queues {
-		l := b.lines[q]
-		for _, k := range l.buckets {
-			if len(k.queue) == 0 || len(lacks(s, k.asks)) > 0 {
-				continue
-			}
-			w := k.queue[0]
-			if best == nil || l.members[s.Agent] > in.members[s.Agent] ||
-				l.members[s.Agent] == in.members[s.Agent] && w.before(best) {
-				best, in = w, l
-			}
-		}
-	}
-	if best == nil {
-		return Match{}, false
-	}
-	return b.match(in, best, s, now), true
-}
-
-// forContact finds the agent who takes a contact.
-func (b *Brain) forContact(l *line, w *waiting, now time.Time) (Match, bool) {
-	best := Pick(l.Queue, w.asks, l.suitable(w))
-	if best == nil {
-		return Match{}, false
-	}
-	return b.match(l, w, b.seats[best.Agent], now), true
-}
-
-// match turns a pair into an offer.
-func (b *Brain) match(l *line, w *waiting, s *seat, now time.Time) Match {
-	why := l.explain(b, w, s, now)
-	l.drop(w)
-	w.offered = true
-	l.offered = append(l.offered, w)
-	s.reserved = true
-	for _, q := range s.queues {
-		delete(b.lines[q].ready, s.Agent)
-	}
-	return Match{Contact: w.ID, Queue: l.ID, Agent: s.Agent, Phone: s.Phone, Ring: seconds(l.RingSeconds), Why: why}
-}
-
 func (b *Brain) remove(w *waiting) {
 	if l := b.lines[w.Queue]; l != nil {
 		if w.offered {
@@ -424,68 +358,4 @@ func (b *Brain) remove(w *waiting) {
 		}
 	}
 	delete(b.contacts, w.ID)
-}
-
-// rank is the moment from which a contact counts as waiting: each priority is worth so many seconds. Without ageing a
-// priority is worth a month, more than anyone waits.
-func rank(joined time.Time, priority, ageSeconds int) time.Time {
-	worth := seconds(ageSeconds)
-	if ageSeconds <= 0 {
-		worth = 30 * 24 * time.Hour
-	}
-	return joined.Add(-time.Duration(priority) * worth)
-}
-
-func (w *waiting) before(o *waiting) bool { return order(w, o) < 0 }
-
-func order(a, b *waiting) int {
-	if c := a.rank.Compare(b.rank); c != 0 {
-		return c
-	}
-	return cmp.Compare(a.ID, b.ID)
-}
-
-// asks joins two lists of requirements, keeping the higher level of each skill, sorted by name.
-func asks(a, b []Requirement) []Requirement {
-	if len(a)+len(b) == 0 {
-		return nil
-	}
-	all := append(slices.Clone(a), b...)
-	slices.SortFunc(all, func(x, y Requirement) int {
-		return cmp.Or(cmp.Compare(x.Skill, y.Skill), cmp.Compare(y.Level, x.Level))
-	})
-	return slices.CompactFunc(all, func(x, y Requirement) bool { return x.Skill == y.Skill })
-}
-
-// relax drops what need no longer be asked for, and notes when to look again.
-func (w *waiting) relax(now time.Time) {
-	w.relaxAt = time.Time{}
-	w.asks = slices.DeleteFunc(slices.Clone(w.asks), func(r Requirement) bool {
-		if r.RelaxSeconds <= 0 {
-			return false
-		}
-		at := w.Joined.Add(seconds(r.RelaxSeconds))
-		if !now.Before(at) {
-			w.relaxed = append(w.relaxed, r.Skill)
-			return true
-		}
-		if w.relaxAt.IsZero() || at.Before(w.relaxAt) {
-			w.relaxAt = at
-		}
-		return false
-	})
-}
-
-func signature(asks []Requirement) string {
-	if len(asks) == 0 {
-		return ""
-	}
-	var b strings.Builder
-	for _, r := range asks {
-		b.WriteString(r.Skill)
-		b.WriteByte(0)
-		b.WriteString(strconv.Itoa(r.Level))
-		b.WriteByte(1)
-	}
-	return b.String()
 }

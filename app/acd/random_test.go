@@ -87,7 +87,7 @@ func TestBrainAtRandom(t *testing.T) {
 		take(m)
 		gone(e)
 	}
-	for range 20000 {
+	for range 4000 {
 		f.pass(time.Duration(dice.IntN(3000)) * time.Millisecond)
 		a := agents[dice.IntN(len(agents))]
 		busy := ContactID("")

@@ -20,7 +20,7 @@ import (
 // The disk of the switch's recordings is full, and then our own. Calls go on, what is missing is flagged, what waits is stored
 // once there is room, and later calls are whole.
 func chaosDisks(t *testing.T, f *figures) {
-	ast := sandbox.NewAsterisk(t, sandbox.AsteriskOptions{RecordingMiB: 8})
+	ast := realTime(t, sandbox.NewAsterisk(t, sandbox.AsteriskOptions{RecordingMiB: 8}))
 	dir := t.TempDir()
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=4m"); err != nil {
 		t.Fatal(err)

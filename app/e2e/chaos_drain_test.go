@@ -16,7 +16,7 @@ import (
 //
 //
 func chaosDrain(t *testing.T, f *figures) {
-	s := chaosServer(t, sandbox.NewAsterisk(t, sandbox.AsteriskOptions{}), "", "")
+	s := chaosServer(t, realTime(t, sandbox.NewAsterisk(t, sandbox.AsteriskOptions{})), "", "")
 	c := newCentre(t, s)
 	c.showCalls(t)
 	team := c.agents(5, agentOptions{})

@@ -40,7 +40,7 @@ type crowd struct {
 
 // R-098 R-401
 func chaosKill(t *testing.T, f *figures) {
-	s := chaosServer(t, sandbox.NewAsterisk(t, sandbox.AsteriskOptions{}), "", "call: {ring_agent: 60s, ring: 60s}\n")
+	s := chaosServer(t, realTime(t, sandbox.NewAsterisk(t, sandbox.AsteriskOptions{})), "", "call: {ring_agent: 60s, ring: 60s}\n")
 	c := &crowd{Centre: newCentre(t, s), f: f, held: 4, outside1: "+861062340001", outside2: "+861062340002"}
 	c.showCalls(t)
 	c.fill()

@@ -138,7 +138,7 @@ func (r *relay) freeze() {
 // The event link is cut, and then it stalls, while requests to the switch still work. No call is dropped, what happened meanwhile
 // is found out, nobody is blamed, and nobody is offered twice.
 func chaosLink(t *testing.T, f *figures) {
-	ast := sandbox.NewAsterisk(t, sandbox.AsteriskOptions{})
+	ast := realTime(t, sandbox.NewAsterisk(t, sandbox.AsteriskOptions{}))
 	host := strings.TrimSuffix(strings.TrimPrefix(ast.ARI, "http://"), "/ari")
 	r := newRelay(t, host)
 	far := *ast

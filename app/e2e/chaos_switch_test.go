@@ -18,7 +18,7 @@ import (
 // Asterisk dies, or is restarted, under live calls. They are closed as lost, phones and trunks are set up again, agents are free
 // when their phones are back, and new calls work. The platform lives on.
 func chaosSwitch(t *testing.T, f *figures) {
-	ast := sandbox.NewAsterisk(t, sandbox.AsteriskOptions{})
+	ast := realTime(t, sandbox.NewAsterisk(t, sandbox.AsteriskOptions{}))
 	s := chaosServer(t, ast, "", "")
 	c := newCentre(t, s)
 	c.showCalls(t)
@@ -118,7 +118,7 @@ func chaosDatabase(t *testing.T, f *figures) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := chaosServer(t, sandbox.NewAsterisk(t, sandbox.AsteriskOptions{}), dsn, "")
+	s := chaosServer(t, realTime(t, sandbox.NewAsterisk(t, sandbox.AsteriskOptions{})), dsn, "")
 	c := newCentre(t, s)
 	c.showCalls(t)
 	team := c.agents(4, agentOptions{})

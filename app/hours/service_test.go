@@ -186,3 +186,24 @@ func TestRoutes(t *testing.T) {
 	ask(http.StatusOK, "admin.acme", "PATCH", id, map[string]any{"name": "Shop 2"}, &v)
 	ask(http.StatusNoContent, "admin.acme", "DELETE", id, nil, nil)
 }
+
+// A name means the calendar of the unit itself or of the nearest unit above it, never one of another tenant.
+//
+// R-019 R-383
+func TestNamed(t *testing.T) {
+	s, _ := open(t, dbtest.SQLite(t))
+	made := map[string]ID{}
+	for _, unit := range []string{"acme", "sales", "other"} {
+		r, err := s.Create(as(t, auth.Admin, unit), Edit{Name: ptr("Office"), Plan: plan(t)})
+		must(t, err)
+		made[unit] = r.ID
+	}
+	for _, tt := range []struct{ path, name, want string }{
+		{"/acme/sales/", "Office", "sales"}, {"/acme/sales/team/", "Office", "sales"}, {"/acme/care/", "Office", "acme"}, {"/other/", "Office", "other"},
+		{"/acme/care/", string(made["acme"]), "acme"}, {"/acme/care/", string(made["other"]), ""}, {"/acme/", "Shop", ""}, {"", "Office", ""},
+	} {
+		if id, ok := s.Named(tt.path, tt.name); id != made[tt.want] || ok != (tt.want != "") {
+			t.Errorf("%q in %s: %s %v, want that of %q", tt.name, tt.path, id, ok, tt.want)
+		}
+	}
+}

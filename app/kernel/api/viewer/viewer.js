@@ -19,7 +19,7 @@ const typeName = s => {
   if (!s) return ''
   if (s.$ref) return s.$ref.split('/').pop()
   const types = [].concat(s.type || 'any')
-  return types.map(t => (t === 'array' ? `list of ${typeName(s.items)}` : t)).join(' or ') + (s.format ? ` (${s.format})` : '')
+  return types.map(t => (t === 'array' ? `list of ${typeName(s.items)}` : t)).join(' or ') + (s.format && !/^(int|uint|double|float)/.test(s.format) ? ` (${s.format})` : '')
 }
 
 const limits = s => [
@@ -30,8 +30,8 @@ const limits = s => [
   s.pattern && `pattern ${s.pattern}`,
 ].filter(Boolean).join('; ')
 
-// sample makes a value of the schema, to show the shape.
-const sample = (schema, seen = []) => {
+// sample makes a value of the schema, to show the shape; short is only what is required.
+const sample = (schema, short = false, seen = []) => {
   if (schema && schema.$ref) {
     if (seen.includes(schema.$ref)) return {}
     seen = [...seen, schema.$ref]
@@ -43,11 +43,13 @@ const sample = (schema, seen = []) => {
   switch ([].concat(s.type)[0]) {
     case 'object': {
       const o = {}
-      for (const [k, v] of Object.entries(s.properties || {})) if (k !== '$schema') o[k] = sample(v, seen)
-      if (typeof s.additionalProperties === 'object') o.name = sample(s.additionalProperties, seen)
+      for (const [k, v] of Object.entries(s.properties || {})) {
+        if (k !== '$schema' && (!short || (s.required || []).includes(k))) o[k] = sample(v, short, seen)
+      }
+      if (typeof s.additionalProperties === 'object') o.name = sample(s.additionalProperties, short, seen)
       return o
     }
-    case 'array': return [sample(s.items, seen)]
+    case 'array': return [sample(s.items, short, seen)]
     case 'string': return s.format === 'date-time' ? '2026-01-02T03:04:05Z' : 'text'
     case 'integer': return s.minimum || 1
     case 'number': return s.minimum || 1.5
@@ -66,7 +68,7 @@ const fields = (schema, prefix = '', depth = 0, required = null) => {
     rows.push(el('tr', {},
       el('td', {}, el('code', {}, prefix + name + (need.includes(name) ? ' *' : ''))),
       el('td', {}, typeName(f)),
-      el('td', {}, [f.description || deref(f).description, limits(f)].filter(Boolean).join('. '))))
+      el('td', {}, [f.description || deref(f).description, limits(f)].filter(Boolean).join('; '))))
     const below = [].concat(deref(f).type)[0] === 'array' ? deref(deref(f).items) : deref(f)
     if (below.properties && depth < 3) rows.push(...fields(below, prefix + name + '.', depth + 1))
   }
@@ -88,7 +90,7 @@ const curl = (method, path, op) => {
   const lines = [`curl -X ${method.toUpperCase()} ${location.origin}${path}`]
   if (op.security) lines.push('  -H "Authorization: Bearer $KEY"')
   const json = op.requestBody && op.requestBody.content['application/json']
-  if (json) lines.push('  -H "Content-Type: application/json"', `  -d '${JSON.stringify(sample(json.schema))}'`)
+  if (json) lines.push('  -H "Content-Type: application/json"', `  -d '${JSON.stringify(sample(json.schema, true))}'`)
   return lines.join(' \\\n')
 }
 
@@ -105,7 +107,7 @@ const route = (path, method, op) => {
     if (op.parameters) {
       inside.append(el('h3', {}, 'Parameters'), el('table', {}, ...op.parameters.map(p => el('tr', {},
         el('td', {}, el('code', {}, p.name + (p.required ? ' *' : ''))), el('td', {}, `${p.in}, ${typeName(p.schema)}`),
-        el('td', {}, [p.description, limits(p.schema || {})].filter(Boolean).join('. '))))))
+        el('td', {}, [p.description, limits(p.schema || {})].filter(Boolean).join('; '))))))
     }
     inside.append(...[op.requestBody && body('Request', op.requestBody.content),
       ...Object.entries(op.responses || {}).filter(([s]) => s !== 'default')
@@ -135,7 +137,8 @@ const show = () => {
 
 fetch('openapi.json').then(r => r.json()).then(d => {
   doc = d
-  document.getElementById('about').textContent = d.info.description
+  // The description marks names with backticks, as in Markdown.
+  document.getElementById('about').replaceChildren(...d.info.description.split('`').map((part, i) => (i % 2 ? el('code', {}, part) : part)))
   document.getElementById('find').addEventListener('input', show)
   show()
   const target = document.getElementById(location.hash.slice(1))
