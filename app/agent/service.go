@@ -81,36 +81,6 @@ func (s *Service) Load(saved map[string][]byte) {
 	}
 }
 
-// Part is what an agent does in a call that lives.
-type Part struct {
-	Call, Queue string
-	State       State // Ringing, Talking or OnHold
-}
-
-// Restore makes the agents fit the calls that live, after a restart: what is written down of the two may have been cut off between one
-// and the other. Agents whose state is younger than asOf are left alone.
-func (s *Service) Restore(parts map[ID]Part, asOf time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	now := time.Now()
-	for _, a := range s.agents {
-		part, with := parts[a.Agent]
-		was := *a
-		switch {
-		case !a.State.Staffed() || !a.Since.Before(asOf):
-		case with && (a.Call != part.Call || !a.State.Busy()):
-			s.disarmWrap(a.Agent)
-			a.Call, a.Queue = part.Call, part.Queue
-			s.moveFrom(was, a, part.State, "", now)
-		case with || !a.State.Busy():
-		case a.State == Ringing: // it was not the agent who let it ring
-			s.settle(was, a, now)
-		default:
-			s.move(a, NotReady, ReasonRestored, now)
-		}
-	}
-}
-
 // Profile is what signing in needs to know of a user.
 type Profile struct {
 	Agent      ID             `json:"agent"`

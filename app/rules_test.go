@@ -2,6 +2,7 @@ package app
 
 import (
 	"fmt"
+	"net/http"
 	"testing"
 
 	"callplane/app/pbx/pbxtest"
@@ -36,5 +37,21 @@ func TestFlowKeepsHours(t *testing.T) {
 			}
 			return fmt.Errorf("calls %s", f.admin.get("/api/call/calls").body)
 		})
+	}
+}
+
+// An agent who may not dial a class of numbers cannot transfer there either, and the talk goes on.
+//
+//
+func TestTransferKeepsDialRights(t *testing.T) {
+	c := newCentre(t, nil)
+	f := newFirm(c, "scarlet", 2100)
+	id := f.live(1)
+	a := f.ann.refused(http.StatusForbidden, http.MethodPost, "/api/call/calls/"+id+"/transfer", object{"number": "0014155550123"})
+	if a.problem() != "dialling_not_allowed" {
+		t.Errorf("refused with %s", a.body)
+	}
+	if l := f.ann.get("/api/call/live/" + id); l.str("state") != "talking" {
+		t.Errorf("the call is %s", l.str("state"))
 	}
 }
