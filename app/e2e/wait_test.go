@@ -89,7 +89,9 @@ func TestComfort(t *testing.T) {
 		steady(t, p, ear.Audio(), at+500*time.Millisecond, begin-200*time.Millisecond, music)
 		at = begin + length(pattern) + 100*time.Millisecond
 	}
-	hears(t, p.who, ear, music)
+	if _, err := ear.WaitTone(within(t, 10*time.Second), music, 200*time.Millisecond); err != nil { // the third message may just be ending
+		t.Errorf("%s hears no music after the messages: %v", p.who, err)
+	}
 	c.leaves(p)
 	if r := c.row(p.ID).Call; r.WaitMs < 94_000 || r.EndReason != call.CallerLeftQueue.String() {
 		t.Errorf("waited %d ms, ended as %s", r.WaitMs, r.EndReason)

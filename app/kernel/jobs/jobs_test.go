@@ -186,7 +186,7 @@ func TestNodeEndsInTheMiddle(t *testing.T) {
 	run(t, next.Run)
 	select {
 	case n := <-done:
-		require.Equal(t, 2, n)
+		require.GreaterOrEqual(t, n, 2) // given back and taken again while it was ending counts, too
 	case <-time.After(45 * time.Second):
 		t.Fatal("the job is lost")
 	}
